@@ -29,6 +29,9 @@ type Env struct {
 	PipesAsOr  bool
 	Strict     bool // STRICT_TRANS_TABLES or STRICT_ALL_TABLES
 	FoundRows  bool
+	// System finds the relations of pg_catalog, information_schema and mysql (package catalog): Table.SQLName is the
+	// virtual table to read. namespace "" looks in those that the dialect searches implicitly. nil: there are none.
+	System func(d ir.Dialect, namespace, name string) *schema.Table
 }
 
 // Column describes a result column.
@@ -46,8 +49,8 @@ type Plan struct {
 	Dialect ir.Dialect
 	Verb    string // "SELECT", "INSERT" …: the first word of the command tag
 	Class   Class
-	SQL     string // one SQLite statement; parameter n is ?n
-	Before  []string // statements to run first in the same transaction, without parameters
+	SQL     string       // one SQLite statement; parameter n is ?n
+	Before  []string     // statements to run first in the same transaction, without parameters
 	Params  []types.Type // the logical type of each parameter: values are bound in its storage form
 	Columns []Column
 	Touched []Access

@@ -66,7 +66,7 @@ type Column struct {
 	Stored        bool
 	Identity      string // "", "ALWAYS", "BY DEFAULT"
 	AutoIncrement bool
-	OnUpdateNow   bool // MySQL ON UPDATE CURRENT_TIMESTAMP
+	OnUpdateNow   bool   // MySQL ON UPDATE CURRENT_TIMESTAMP
 	Sequence      uint32 // OID of the sequence that serial or identity owns
 	Collation     string
 	Charset       string
