@@ -1,0 +1,46 @@
+# BOP: make run and make test need Go and make alone.
+MODULES := modules/aof modules/sqlite modules/wire apps/bop tools
+VERSION := $(shell cat VERSION)
+GO      ?= go
+BIN     := bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test lint bench conformance soak fuzz release-check tidy clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## Build bin/bop
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.release=$(VERSION)" -o $(BIN)/bop ./apps/bop
+
+run: build ## Start the server on loopback, data in bop-data
+	$(BIN)/bop serve
+
+test: ## Run the tests of all modules with the race detector
+	$(GO) test -race $(MODULES:%=./%/...)
+
+lint: ## Vet, formatting, and the rules of this repository
+	$(GO) vet $(MODULES:%=./%/...)
+	@unformatted=$$(gofmt -l $(MODULES)); test -z "$$unformatted" || { echo "not gofmt-ed:"; echo "$$unformatted"; exit 1; }
+	$(GO) run ./tools/house
+
+bench: build ## Compare with the peers and write docs/benchmarks.md
+	$(GO) run ./tools/bench -out docs/benchmarks.md
+
+conformance: build ## Drive the server with real clients (needs those that .ci/run installs)
+	$(GO) run ./tools/conformance -bop $(BIN)/bop
+
+soak: build ## Kill the server 1,000 times under load and check what it kept
+	$(GO) run ./tools/killer -bop $(BIN)/bop -kills 1000
+
+fuzz: ## Fuzz each decoder for a while (FUZZTIME=1m)
+	$(GO) run ./tools/fuzz -time $(or $(FUZZTIME),1m)
+
+release-check: ## Build each module as an outside user's go get would
+	$(GO) run ./tools/release check
+
+tidy: ## Run go mod tidy in each module
+	$(GO) run ./tools/release tidy
+
+clean: ## Remove what was built
+	rm -rf $(BIN)

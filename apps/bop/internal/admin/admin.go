@@ -1,0 +1,223 @@
+// Package admin is the HTTP side of a server: health, metrics, and the API that bop's own commands use.
+//
+//	GET    /healthz                        the process is alive
+//	GET    /readyz                         the server answers clients; 503 with the reason otherwise
+//	GET    /metrics                        Prometheus text
+//	GET    /v1/databases                   list
+//	POST   /v1/databases/NAME              create
+//	PUT    /v1/databases/NAME/content      import an SQLite file into a new database
+//	GET    /v1/databases/NAME/content      export as an SQLite file
+package admin
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/bop-platform/bop/apps/bop/internal/config"
+)
+
+// Info describes a database.
+type Info struct {
+	Name    string    `json:"name"`
+	ID      string    `json:"id"`
+	Created time.Time `json:"created"`
+	Bytes   int64     `json:"bytes"`
+	TXID    uint64    `json:"txid"`
+}
+
+// Databases is what the API acts on. Errors that wrap ErrNotFound or ErrExists become 404 and 409, ErrInvalid 400.
+type Databases interface {
+	List(ctx context.Context) ([]Info, error)
+	Create(ctx context.Context, name string) error
+	Import(ctx context.Context, name string, r io.Reader) error
+	Export(ctx context.Context, name string, w io.Writer) error
+}
+
+// Errors of Databases that have a status of their own.
+var (
+	ErrNotFound = errors.New("no such database")
+	ErrExists   = errors.New("database exists")
+	ErrInvalid  = errors.New("bad request")
+)
+
+// Options say what to serve.
+type Options struct {
+	Databases Databases
+	Metrics   http.Handler
+	Token     string // asked of /v1 when not empty
+	Logger    *slog.Logger
+}
+
+// Server answers the requests.
+type Server struct {
+	o     Options
+	mux   *http.ServeMux
+	ready atomic.Pointer[string] // why not ready; nil: ready
+}
+
+// New returns a server that isn't ready yet.
+func New(o Options) *Server {
+	s := &Server{o: o, mux: http.NewServeMux()}
+	s.NotReady("starting")
+	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
+	s.mux.HandleFunc("GET /readyz", s.readyz)
+	s.mux.Handle("GET /metrics", o.Metrics)
+	s.mux.HandleFunc("GET /v1/databases", s.list)
+	s.mux.HandleFunc("POST /v1/databases/{name}", s.create)
+	s.mux.HandleFunc("PUT /v1/databases/{name}/content", s.importDB)
+	s.mux.HandleFunc("GET /v1/databases/{name}/content", s.exportDB)
+	return s
+}
+
+// Ready makes /readyz answer 200.
+func (s *Server) Ready() { s.ready.Store(nil) }
+
+// NotReady makes /readyz answer 503 with the reason.
+func (s *Server) NotReady(why string) { s.ready.Store(&why) }
+
+// ServeHTTP checks who asks before anything under /v1 is reached.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, "/v1/") {
+		if err := s.admit(r); err != nil {
+			fail(w, err)
+			return
+		}
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// admit asks for the token, or, without one, for a request that no web page can have sent: a page that a browser on this
+// machine shows may reach loopback by a name of its own (DNS rebinding), but then Host or Origin give it away.
+func (s *Server) admit(r *http.Request) error {
+	if s.o.Token != "" {
+		got := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		a, b := sha256.Sum256([]byte(got)), sha256.Sum256([]byte(s.o.Token))
+		if subtle.ConstantTimeCompare(a[:], b[:]) != 1 {
+			return &problem{http.StatusUnauthorized, "the admin API asks for a token: give --token-file or BOP_TOKEN_FILE"}
+		}
+		return nil
+	}
+	host := r.Host
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	if origin := r.Header.Get("Origin"); origin != "" {
+		if u, err := url.Parse(origin); err != nil || !config.IsLoopback(u.Hostname()) {
+			return &problem{http.StatusForbidden, "requests from web pages of other hosts are refused"}
+		}
+	}
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok && local.IP.IsLoopback() && !config.IsLoopback(strings.Trim(host, "[]")) {
+		return &problem{http.StatusForbidden, "this listener is on loopback: address it as 127.0.0.1 or localhost"}
+	}
+	return nil
+}
+
+func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
+	if why := s.ready.Load(); why != nil {
+		http.Error(w, *why, http.StatusServiceUnavailable)
+		return
+	}
+	io.WriteString(w, "ready\n")
+}
+
+func (s *Server) list(w http.ResponseWriter, r *http.Request) {
+	dbs, err := s.o.Databases.List(r.Context())
+	if err != nil {
+		fail(w, err)
+		return
+	}
+	if dbs == nil {
+		dbs = []Info{}
+	}
+	reply(w, map[string]any{"databases": dbs})
+}
+
+func (s *Server) create(w http.ResponseWriter, r *http.Request) {
+	s.act(w, r, "database created", s.o.Databases.Create)
+}
+
+func (s *Server) importDB(w http.ResponseWriter, r *http.Request) {
+	s.act(w, r, "database imported", func(ctx context.Context, name string) error {
+		return s.o.Databases.Import(ctx, name, r.Body)
+	})
+}
+
+// act does one change and answers with the database's name.
+func (s *Server) act(w http.ResponseWriter, r *http.Request, done string, do func(context.Context, string) error) {
+	name := r.PathValue("name")
+	if err := do(r.Context(), name); err != nil {
+		fail(w, err)
+		return
+	}
+	s.o.Logger.Info(done, "database", name, "client", r.RemoteAddr)
+	reply(w, map[string]string{"name": name})
+}
+
+// exportDB streams. An error after the first byte can't change the status any more: the connection is broken off, so
+// that the client sees a short body and not a whole one.
+func (s *Server) exportDB(w http.ResponseWriter, r *http.Request) {
+	out := &counter{w: w}
+	w.Header().Set("Content-Type", "application/vnd.sqlite3")
+	err := s.o.Databases.Export(r.Context(), r.PathValue("name"), out)
+	switch {
+	case err == nil:
+	case out.n == 0:
+		fail(w, err)
+	default:
+		s.o.Logger.Error("export broke off", "database", r.PathValue("name"), "sent_bytes", out.n, "err", err)
+		panic(http.ErrAbortHandler)
+	}
+}
+
+type counter struct {
+	w io.Writer
+	n int64
+}
+
+func (c *counter) Write(b []byte) (int, error) {
+	n, err := c.w.Write(b)
+	c.n += int64(n)
+	return n, err
+}
+
+// problem is an error with a status.
+type problem struct {
+	status  int
+	message string
+}
+
+func (p *problem) Error() string { return p.message }
+
+func fail(w http.ResponseWriter, err error) {
+	status := http.StatusInternalServerError
+	var p *problem
+	switch {
+	case errors.As(err, &p):
+		status = p.status
+	case errors.Is(err, ErrNotFound):
+		status = http.StatusNotFound
+	case errors.Is(err, ErrExists):
+		status = http.StatusConflict
+	case errors.Is(err, ErrInvalid):
+		status = http.StatusBadRequest
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
+}
+
+func reply(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	json.NewEncoder(w).Encode(v)
+}

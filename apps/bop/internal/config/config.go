@@ -1,0 +1,117 @@
+// Package config holds the settings of `bop serve` and finds their values: flags before environment (BOP_…) before the
+// configuration file (YAML) before defaults.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+)
+
+// Serve are the settings of a server. The names in the configuration file are those of the flags.
+type Serve struct {
+	DataDir string `name:"data-dir" yaml:"data-dir" env:"BOP_DATA_DIR" default:"bop-data" placeholder:"DIR" help:"Folder that holds everything the server keeps. Created if it isn't there."`
+	Node    string `name:"node" yaml:"node" env:"BOP_NODE" placeholder:"NAME" help:"This server's name. Default: the host's name."`
+
+	PG    string `name:"pg" yaml:"pg" env:"BOP_PG" default:"127.0.0.1:5432" placeholder:"HOST:PORT" help:"Where PostgreSQL clients connect. Port 0 picks one; off turns it off."`
+	MySQL string `name:"mysql" yaml:"mysql" env:"BOP_MYSQL" default:"127.0.0.1:3306" placeholder:"HOST:PORT" help:"Where MySQL clients connect. Port 0 picks one; off turns it off."`
+	HTTP  string `name:"http" yaml:"http" env:"BOP_HTTP" default:"127.0.0.1:7070" placeholder:"HOST:PORT" help:"Where /healthz, /readyz, /metrics and the admin API are. Port 0 picks one; off turns it off."`
+
+	AuthFile       string `name:"auth-file" yaml:"auth-file" env:"BOP_AUTH_FILE" placeholder:"FILE" help:"Users and their password verifiers, written by bop user. Without it every user is let in, on loopback only."`
+	TLSCert        string `name:"tls-cert" yaml:"tls-cert" env:"BOP_TLS_CERT" placeholder:"FILE" help:"Certificate chain in PEM for all listeners."`
+	TLSKey         string `name:"tls-key" yaml:"tls-key" env:"BOP_TLS_KEY" placeholder:"FILE" help:"Private key of --tls-cert in PEM."`
+	AdminTokenFile string `name:"admin-token-file" yaml:"admin-token-file" env:"BOP_ADMIN_TOKEN_FILE" placeholder:"FILE" help:"File with the token that the admin API asks for. Needed beyond loopback."`
+	Insecure       bool   `name:"insecure" yaml:"insecure" env:"BOP_INSECURE" help:"Listen beyond loopback even without authentication and TLS."`
+
+	OTLP      string `name:"otlp" yaml:"otlp" env:"BOP_OTLP" placeholder:"URL" help:"Send traces to this OTLP/HTTP endpoint, e.g. http://127.0.0.1:4318."`
+	LogLevel  string `name:"log-level" yaml:"log-level" env:"BOP_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"Least level that is logged: ${enum}."`
+	LogFormat string `name:"log-format" yaml:"log-format" env:"BOP_LOG_FORMAT" default:"text" enum:"text,json" help:"How log lines are written to standard error: ${enum}."`
+}
+
+// Off is the address that turns a listener off.
+const Off = "off"
+
+// Validate finishes the defaults and refuses settings that contradict each other. It touches no file but those that
+// settings name.
+func (s *Serve) Validate() error {
+	if s.Node == "" {
+		host, err := os.Hostname()
+		if err != nil || host == "" {
+			host = "bop"
+		}
+		s.Node = host
+	}
+	if s.DataDir == "" {
+		return errors.New("--data-dir is empty: name a folder")
+	}
+	if (s.TLSCert == "") != (s.TLSKey == "") {
+		return errors.New("--tls-cert and --tls-key belong together: give both or neither")
+	}
+	for _, file := range []struct{ flag, name string }{
+		{"--tls-cert", s.TLSCert}, {"--tls-key", s.TLSKey}, {"--auth-file", s.AuthFile}, {"--admin-token-file", s.AdminTokenFile},
+	} {
+		if file.name == "" {
+			continue
+		}
+		if _, err := os.Stat(file.name); err != nil {
+			return fmt.Errorf("%s: %w", file.flag, err)
+		}
+	}
+	if s.OTLP != "" {
+		u, err := url.Parse(s.OTLP)
+		if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+			return fmt.Errorf("--otlp %q: give a URL such as http://127.0.0.1:4318", s.OTLP)
+		}
+	}
+	if s.PG == Off && s.MySQL == Off && s.HTTP == Off {
+		return errors.New("all listeners are off: nothing to serve")
+	}
+	return s.checkExposure()
+}
+
+// checkExposure refuses listeners beyond loopback without authentication and TLS.
+func (s *Serve) checkExposure() error {
+	for _, l := range []struct {
+		flag, addr string
+		admin      bool
+	}{{"--pg", s.PG, false}, {"--mysql", s.MySQL, false}, {"--http", s.HTTP, true}} {
+		if l.addr == Off {
+			continue
+		}
+		host, _, err := net.SplitHostPort(l.addr)
+		if err != nil {
+			return fmt.Errorf("%s %q: give HOST:PORT, or off: %w", l.flag, l.addr, err)
+		}
+		if s.Insecure || IsLoopback(host) {
+			continue
+		}
+		var missing []string
+		if l.admin && s.AdminTokenFile == "" {
+			missing = append(missing, "--admin-token-file")
+		}
+		if !l.admin && s.AuthFile == "" {
+			missing = append(missing, "--auth-file")
+		}
+		if s.TLSCert == "" {
+			missing = append(missing, "--tls-cert and --tls-key")
+		}
+		if len(missing) > 0 {
+			return fmt.Errorf("%s %s is beyond loopback: give %s, or listen on 127.0.0.1, or accept the risk with --insecure",
+				l.flag, l.addr, strings.Join(missing, " and "))
+		}
+	}
+	return nil
+}
+
+// IsLoopback tells whether a host of a listen address is reachable from this machine alone. Names other than localhost
+// count as beyond loopback: what they resolve to can change.
+func IsLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
