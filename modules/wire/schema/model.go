@@ -1,6 +1,3 @@
-// Package schema is the logical schema of a database: what the clients declared, beside what SQLite's own schema can
-// hold. It is stored in tables of the database itself (their names begin with __bop_), written in the same transaction
-// as the DDL, so that it replicates, rolls back and restores with the data.
 package schema
 
 import "github.com/bop-platform/bop/modules/wire/types"
@@ -14,6 +11,7 @@ type Schema struct {
 	Sequences  map[Key]*Sequence
 	Enums      map[Key]*Enum
 	Domains    map[Key]*Domain
+	HasTemp    bool           // temporary objects of this connection are among them: the snapshot is this connection's own
 	ByOID      map[uint32]any // *Table, *Index, *Constraint, *Sequence, *Enum, *Domain, *Namespace
 }
 
@@ -23,11 +21,15 @@ type Key struct{ Namespace, Name string }
 // Public is the namespace of objects without another.
 const Public = "public"
 
+// TempNamespace is the namespace of temporary objects.
+const TempNamespace = "pg_temp"
+
 // Namespace is a PostgreSQL schema.
 type Namespace struct {
-	OID   uint32
-	Name  string
-	Owner string
+	OID     uint32
+	Name    string
+	Owner   string
+	Comment string
 }
 
 // Table is a table or a view.
@@ -45,10 +47,25 @@ type Table struct {
 	Constraints []*Constraint
 	Comment     string
 	Options     map[string]string // MySQL: engine, charset, collate …
+	// RowType and ArrayType are the OIDs of the table's row type and of arrays of it.
+	RowType   uint32
+	ArrayType uint32
+	// Dialect is that of the statement that created the table: "postgresql", "mysql", "" for Foreign tables.
+	Dialect string
+	// LastColumn is the highest Num ever given out.
+	LastColumn int16
+	// Uses are the columns that a view reads: OIDs of tables and views with column names; "*" is all of them.
+	Uses []Use
 	// RowID is the column that is SQLite's rowid (INTEGER PRIMARY KEY), nil if none.
 	RowID *Column
 	// Foreign says that the table was not created through wire: types come from SQLite's declared types.
 	Foreign bool
+}
+
+// Use names a column of a relation that a view reads.
+type Use struct {
+	Table  uint32
+	Column string // "*": all of them
 }
 
 // Column is a column of a table.
@@ -71,6 +88,10 @@ type Column struct {
 	Collation     string
 	Charset       string
 	Comment       string
+	Domain        uint32 // OID of the domain that gave the type, 0: none
+	// Missing is the SQLite literal that rows written before the column was added read as; "" when there are none.
+	// It stays SQLite's DEFAULT until the table is written anew, whatever becomes of Default.
+	Missing string
 }
 
 // ConstraintKind is a constraint's kind as pg_constraint.contype spells it.
@@ -102,6 +123,13 @@ type Constraint struct {
 	Deferrable        bool
 	InitiallyDeferred bool
 	NotValid          bool
+	NoInherit         bool
+	NotEnforced       bool
+	Match             string
+	// RefNames are the names of the referenced columns while the referenced table doesn't exist (RefTable 0): MySQL
+	// lets a foreign key come first when foreign_key_checks is off.
+	RefNames []string
+	Comment  string
 }
 
 // Index is an index. The one of a primary key or unique constraint has Constraint set.
@@ -109,7 +137,8 @@ type Index struct {
 	OID        uint32
 	Namespace  string
 	Name       string
-	SQLName    string // "" when SQLite keeps it as rowid or autoindex
+	Relation   string // its name among PostgreSQL's relations, where Name is taken there (MySQL's are per table); "": Name
+	SQLName    string // "" when SQLite keeps it as rowid or autoindex, or nothing is stored for it
 	Table      uint32
 	Columns    []IndexColumn
 	Include    []int16
@@ -128,7 +157,9 @@ type IndexColumn struct {
 	Expr      string
 	ExprSQL   string
 	Desc      bool
+	Nulls     int8 // 1 NULLS FIRST, -1 NULLS LAST, 0 the dialect's default
 	Collation string
+	OpClass   string
 	Prefix    int
 }
 
@@ -146,6 +177,9 @@ type Sequence struct {
 	Cycle       bool
 	OwnedTable  uint32
 	OwnedColumn int16
+	Identity    bool // of an identity column: goes with it, and can't be dropped alone
+	Temp        bool
+	Comment     string
 }
 
 // Enum is an enumerated type. MySQL's ENUM columns have one of their own each, named table_column.
@@ -154,14 +188,21 @@ type Enum struct {
 	ArrayOID  uint32
 	Namespace string
 	Name      string
+	Owner     string
 	Labels    []string
+	// Table is the OID of the table whose MySQL ENUM column this is the type of; 0 for CREATE TYPE.
+	Table   uint32
+	Comment string
 }
 
 // Domain is a named type with constraints.
 type Domain struct {
 	OID         uint32
+	ArrayOID    uint32
 	Namespace   string
 	Name        string
+	Owner       string
+	Comment     string
 	Base        types.Type
 	Declared    string
 	NotNull     bool
