@@ -103,8 +103,8 @@ func (o *options) start(ctx context.Context, data string) (*process.Bop, error) 
 }
 
 // load lets the writers write for a while and kills the server under them.
-func (o *options) load(ctx context.Context, s *process.Bop, b *book, life time.Duration) error {
-	ctx, cancel := context.WithCancel(ctx)
+func (o *options) load(parent context.Context, s *process.Bop, b *book, life time.Duration) error {
+	ctx, cancel := context.WithCancel(parent)
 	defer cancel()
 	var wg sync.WaitGroup
 	errs := make(chan error, o.writers)
@@ -129,5 +129,5 @@ func (o *options) load(ctx context.Context, s *process.Bop, b *book, life time.D
 	cancel()
 	wg.Wait()
 	b.dying.Store(false)
-	return context.Cause(context.WithoutCancel(ctx))
+	return parent.Err()
 }

@@ -1,0 +1,90 @@
+// Command bench measures bop against its peers, each pair in the same run on the same machine, and writes what it saw
+// as ratios with p50 and p99.
+//
+//	bench -out docs/benchmarks.md
+//	bench -only wire
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"strings"
+	"time"
+)
+
+// section is one comparison. It returns Markdown.
+type section struct {
+	name  string
+	title string
+	run   func(context.Context, options) (string, error)
+}
+
+type options struct {
+	bop      string
+	duration time.Duration
+	rounds   int
+}
+
+var sections = []section{
+	{"aof", "Appending to the log", goBench("./modules/aof/...")},
+	{"sqlite", "Durable inserts and reads through database/sql", goBench("./modules/sqlite/...")},
+	{"wire", "Point SELECT through PostgreSQL's port", pointSelect},
+}
+
+func main() {
+	var o options
+	out := flag.String("out", "", "file to write; default: standard output")
+	only := flag.String("only", "", "run one section: aof, sqlite, wire")
+	flag.StringVar(&o.bop, "bop", "bin/bop", "the bop binary")
+	flag.DurationVar(&o.duration, "duration", 3*time.Second, "of one measurement")
+	flag.IntVar(&o.rounds, "rounds", 3, "measurements of each, interleaved; the median counts")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	var page strings.Builder
+	fmt.Fprintf(&page, "# Benchmarks\n\nWritten by `make bench` on %s: %s, %d cores, %s/%s.\nEach table compares in one run on one machine; on shared machines the ratios hold, the absolute numbers don't.\n",
+		time.Now().UTC().Format(time.DateOnly), runtime.Version(), runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
+	for _, s := range sections {
+		if *only != "" && s.name != *only {
+			continue
+		}
+		fmt.Fprintln(os.Stderr, "measuring:", s.title)
+		text, err := s.run(ctx, o)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", s.name, err)
+			os.Exit(1)
+		}
+		fmt.Fprintf(&page, "\n## %s\n\n%s", s.title, text)
+	}
+	if *out == "" {
+		fmt.Print(page.String())
+		return
+	}
+	if err := os.WriteFile(*out, []byte(page.String()), 0o644); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// goBench runs a module's own comparisons, the benchmarks whose names begin with Compare.
+func goBench(packages string) func(context.Context, options) (string, error) {
+	return func(ctx context.Context, o options) (string, error) {
+		args := []string{"test", "-run", "^$", "-bench", "^BenchmarkCompare", "-benchtime", o.duration.String(), packages}
+		out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput()
+		if err != nil {
+			return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
+		}
+		var kept []string
+		for line := range strings.Lines(string(out)) {
+			if !strings.HasPrefix(line, "?") && !strings.HasPrefix(line, "ok") && !strings.HasPrefix(line, "PASS") {
+				kept = append(kept, line)
+			}
+		}
+		return fmt.Sprintf("`go %s`\n\n```\n%s```\n", strings.Join(args, " "), strings.Join(kept, "")), nil
+	}
+}
