@@ -1,0 +1,408 @@
+package pagefile
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/bop-platform/bop/modules/sqlite/internal/page"
+)
+
+// writeBuffer is how many bytes of neighbouring slots go into one write.
+const writeBuffer = 1 << 20
+
+// Checkpoint is a new version under construction.
+type Checkpoint struct {
+	f       *File
+	old     *Tree
+	changes []change // ascending
+	taken   []uint32
+	skipped []uint32 // suspect slots that were passed over
+	freed   []uint32
+	last    uint32 // number of the page put last
+
+	buf   []byte // pending write
+	start uint32 // slot of buf[0]
+	next  uint32 // slot after the end of buf
+}
+
+type change struct {
+	index uint32
+	entry
+}
+
+// Checkpoint begins a new version on top of the newest one.
+func (f *File) Checkpoint() (*Checkpoint, error) {
+	if f.space == nil {
+		if err := f.survey(); err != nil {
+			return nil, err
+		}
+	}
+	f.reclaim()
+	return &Checkpoint{f: f, old: f.tree}, nil
+}
+
+// survey walks the trees of both headers to find the slots that are in use.
+func (f *File) survey() error {
+	s := newSpace()
+	if err := f.tree.walk(s.take); err != nil {
+		return fmt.Errorf("finding the free space of %s: %w", f.name, err)
+	}
+	if f.older != nil {
+		var only []uint32
+		err := f.older.walk(func(slot uint32) {
+			if !s.has(slot) {
+				s.take(slot)
+				only = append(only, slot)
+			}
+		})
+		if err != nil {
+			// The older tree is of no use as a fall-back, so nothing is lost by writing over it.
+			for _, slot := range only {
+				s.give(slot)
+			}
+			only = nil
+		}
+		s.waiting = append(s.waiting, freed{f.tree.generation, only})
+	}
+	f.space = s
+	return nil
+}
+
+// reclaim frees what nothing refers to any more.
+func (f *File) reclaim() {
+	f.mu.Lock()
+	oldest := f.tree.generation
+	for t := range f.trees {
+		oldest = min(oldest, t.generation)
+	}
+	f.mu.Unlock()
+	headers := f.tree.generation
+	if f.older != nil {
+		headers = f.older.generation
+	}
+	f.space.release(headers, oldest, func(slot uint32) { f.cache.drop(cacheKey{f.number, slot}) })
+}
+
+// Put writes page no into a free slot. Pages come in ascending order. If keep is set, data goes to the cache as it is
+// and must not be changed afterwards.
+func (c *Checkpoint) Put(no uint32, data []byte, sum uint64, keep bool) error {
+	if no <= c.last {
+		return fmt.Errorf("checkpoint: page %d after page %d", no, c.last)
+	}
+	c.last = no
+	e := entry{sum: sum}
+	if sum != 0 || !page.Zero(data) {
+		slot, err := c.write(data)
+		if err != nil {
+			return err
+		}
+		e.slot = slot
+		if k := (cacheKey{c.f.number, slot}); keep {
+			c.f.cache.put(k, data)
+		} else {
+			c.f.cache.drop(k)
+		}
+	}
+	c.changes = append(c.changes, change{no - 1, e})
+	return nil
+}
+
+func (c *Checkpoint) write(data []byte) (uint32, error) {
+	slot := c.f.space.alloc()
+	for c.f.suspect[slot] {
+		// The slot may belong to a tree that is on disk although its header's sync failed.
+		c.skipped = append(c.skipped, slot)
+		slot = c.f.space.alloc()
+	}
+	c.taken = append(c.taken, slot)
+	if slot != c.next || len(c.buf)+len(data) > writeBuffer {
+		if err := c.flush(); err != nil {
+			return 0, err
+		}
+		c.start, c.next = slot, slot
+	}
+	c.buf = append(c.buf, data...)
+	c.next++
+	return slot, nil
+}
+
+func (c *Checkpoint) flush() error {
+	if len(c.buf) == 0 {
+		return nil
+	}
+	off := slotOffset(c.start, c.f.size)
+	_, err := c.f.f.WriteAt(c.buf, off)
+	c.buf = c.buf[:0]
+	if err != nil {
+		return fmt.Errorf("writing %s at offset %d: %w", c.f.name, off, err)
+	}
+	return nil
+}
+
+// Abort gives back the slots of a checkpoint that did not come to its end.
+func (c *Checkpoint) Abort() {
+	for _, slot := range c.taken {
+		c.f.space.give(slot)
+		c.f.cache.drop(cacheKey{c.f.number, slot})
+	}
+	c.taken = nil
+	c.unskip()
+}
+
+func (c *Checkpoint) unskip() {
+	for _, slot := range c.skipped {
+		c.f.space.give(slot)
+	}
+	c.skipped = nil
+}
+
+// Commit makes the new version durable and current, and returns it with a reference that the caller must release.
+// If it fails, the version before stays current and the checkpoint is aborted.
+func (c *Checkpoint) Commit(state page.State, logPos uint64) (*Tree, error) {
+	t, err := c.commit(state, logPos)
+	if err != nil {
+		c.Abort()
+		return nil, err
+	}
+	return t, nil
+}
+
+func (c *Checkpoint) commit(state page.State, logPos uint64) (*Tree, error) {
+	f := c.f
+	t := &Tree{State: state, LogPos: logPos, f: f, generation: f.nextGeneration()}
+	if err := c.build(t); err != nil {
+		return nil, err
+	}
+	if err := c.flush(); err != nil {
+		return nil, err
+	}
+	if err := f.f.Sync(); err != nil {
+		return nil, fmt.Errorf("syncing %s: %w", f.name, err)
+	}
+	if err := f.writeHeader(t); err != nil {
+		// Whether the header is on disk is not known: until another one has replaced it, its slots are taboo.
+		if f.suspect == nil {
+			f.suspect = map[uint32]bool{}
+		}
+		for _, slot := range c.taken {
+			f.suspect[slot] = true
+		}
+		return nil, err
+	}
+	c.taken = nil
+	c.unskip()
+	if len(c.freed) > 0 {
+		f.space.waiting = append(f.space.waiting, freed{t.generation, c.freed})
+	}
+	f.publish(t)
+	f.shrink()
+	return t, nil
+}
+
+func (f *File) nextGeneration() uint64 { return f.tree.generation + 1 }
+
+// writeHeader replaces the header that is not current.
+func (f *File) writeHeader(t *Tree) error {
+	h := header{id: f.id, generation: t.generation, state: t.State, logPos: t.LogPos, root: t.root, levels: t.levels}
+	off := int64(1-f.place) * headerStride
+	if _, err := f.f.WriteAt(h.encode(), off); err != nil {
+		return fmt.Errorf("writing the header of %s: %w", f.name, err)
+	}
+	if err := f.f.Sync(); err != nil {
+		return fmt.Errorf("syncing the header of %s: %w", f.name, err)
+	}
+	f.place = 1 - f.place
+	f.suspect = nil
+	return nil
+}
+
+func (f *File) publish(t *Tree) {
+	f.mu.Lock()
+	old := f.tree
+	f.tree = t
+	t.refs = 2 // the file's own, and the caller's
+	f.trees[t] = true
+	f.mu.Unlock()
+	if old.generation > 0 {
+		f.older = &Tree{State: old.State, LogPos: old.LogPos, f: f, generation: old.generation, root: old.root, levels: old.levels}
+	}
+	old.Release()
+	f.reclaim()
+}
+
+// Repeat writes the current version into the other header too, so that both stand for it and the log before it is not
+// needed.
+func (f *File) Repeat() error {
+	t := f.tree
+	if f.older != nil && f.older.LogPos == t.LogPos || t.generation == 0 {
+		return nil
+	}
+	if f.space == nil {
+		if err := f.survey(); err != nil {
+			return err
+		}
+	}
+	n := &Tree{State: t.State, LogPos: t.LogPos, f: f, generation: f.nextGeneration(), root: t.root, levels: t.levels}
+	if err := f.writeHeader(n); err != nil {
+		return err
+	}
+	f.publish(n)
+	n.Release()
+	return nil
+}
+
+// shrink cuts free slots off the end of the file when they are a quarter of it.
+func (f *File) shrink() {
+	last := f.space.last()
+	have, err := f.f.Size()
+	if err != nil {
+		return
+	}
+	want := slotOffset(last+1, f.size)
+	if have-want < max(1<<20, have/4) {
+		return
+	}
+	// Failing to give space back is no reason to fail the checkpoint.
+	if f.f.Truncate(want) == nil {
+		f.space.slots = last
+	}
+}
+
+// build writes the nodes of t from c.old and the changes.
+func (c *Checkpoint) build(t *Tree) error {
+	fan := fanout(c.f.size)
+	t.levels = levelsFor(t.State.Pages, fan)
+	for _, ch := range c.changes {
+		if ch.index >= t.State.Pages {
+			return fmt.Errorf("checkpoint: page %d is beyond the end", ch.index+1)
+		}
+	}
+	changes := c.changes
+	before, after := c.old.State.Pages, t.State.Pages
+	for level := range max(t.levels, c.old.levels) {
+		nodesBefore := uint32(0)
+		if level < c.old.levels {
+			nodesBefore = ceilDiv(before, fan)
+		}
+		nodesAfter := ceilDiv(after, fan)
+		if level >= t.levels {
+			nodesAfter = 0
+		}
+		up, err := c.buildLevel(level, changes, nodesBefore, nodesAfter, before, after)
+		if err != nil {
+			return err
+		}
+		if level+1 == t.levels {
+			switch {
+			case len(up) > 0:
+				t.root = up[0].entry
+			case level < c.old.levels:
+				if t.root, err = c.old.nodeRef(level, 0); err != nil {
+					return err
+				}
+			}
+		}
+		if level+1 == c.old.levels && t.levels > c.old.levels && (len(up) == 0 || up[0].index != 0) {
+			// The old root becomes the first child of a new one.
+			up = slices.Insert(up, 0, change{0, c.old.root})
+		}
+		changes, before, after = up, nodesBefore, nodesAfter
+	}
+	return nil
+}
+
+// buildLevel rewrites the nodes of one level that changed, frees the ones that are gone, and returns what changes in
+// the level above.
+func (c *Checkpoint) buildLevel(level uint32, changes []change, nodesBefore, nodesAfter, before, after uint32) ([]change, error) {
+	fan := fanout(c.f.size)
+	var up []change
+	rewrite := func(index uint32, changes []change) error {
+		n := newNode(c.f.size, level, index)
+		if index < nodesBefore {
+			e, err := c.old.nodeRef(level, index)
+			if err != nil {
+				return err
+			}
+			if e.slot != 0 {
+				old, err := c.f.node(level, index, e)
+				if err != nil {
+					return err
+				}
+				copy(n, old)
+				c.freed = append(c.freed, e.slot)
+			}
+		}
+		for _, ch := range changes {
+			i := ch.index % fan
+			if e := n.entry(i); level == 0 && e.slot != 0 {
+				c.freed = append(c.freed, e.slot)
+			}
+			n.set(i, ch.entry)
+		}
+		for i := range fan {
+			if uint64(index)*uint64(fan)+uint64(i) < uint64(after) {
+				continue
+			}
+			if e := n.entry(i); level == 0 && e.slot != 0 {
+				c.freed = append(c.freed, e.slot)
+			}
+			n.set(i, entry{})
+		}
+		e := entry{}
+		if !n.empty() {
+			slot, err := c.write(n)
+			if err != nil {
+				return err
+			}
+			e = entry{slot, nodeSum(level, index, n)}
+			c.f.cache.put(cacheKey{c.f.number, slot}, n)
+		}
+		up = append(up, change{index, e})
+		return nil
+	}
+	done := uint32(math.MaxUint32)
+	for len(changes) > 0 {
+		index := changes[0].index / fan
+		if index >= nodesAfter {
+			break
+		}
+		k := 1
+		for k < len(changes) && changes[k].index/fan == index {
+			k++
+		}
+		if err := rewrite(index, changes[:k]); err != nil {
+			return nil, err
+		}
+		done = index
+		changes = changes[k:]
+	}
+	if after < before && nodesAfter > 0 && after%fan != 0 && nodesAfter <= nodesBefore && done != nodesAfter-1 {
+		if err := rewrite(nodesAfter-1, nil); err != nil {
+			return nil, err
+		}
+	}
+	for index := nodesAfter; index < nodesBefore; index++ {
+		e, err := c.old.nodeRef(level, index)
+		if err != nil {
+			return nil, err
+		}
+		if e.slot == 0 {
+			continue
+		}
+		c.freed = append(c.freed, e.slot)
+		if level > 0 {
+			continue
+		}
+		n, err := c.f.node(level, index, e)
+		if err != nil {
+			return nil, err
+		}
+		for i := range fan {
+			if e := n.entry(i); e.slot != 0 {
+				c.freed = append(c.freed, e.slot)
+			}
+		}
+	}
+	return up, nil
+}

@@ -1,0 +1,191 @@
+package pagefile
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/bop-platform/bop/modules/sqlite/internal/page"
+)
+
+// Tree is one version of a database in a page file. It may be read by many goroutines until it is released.
+type Tree struct {
+	State  page.State
+	LogPos uint64 // of the log record of State.TXID
+
+	f          *File // nil: the empty database, in no file
+	generation uint64
+	root       entry
+	levels     uint32
+	refs       int // guarded by f.mu
+}
+
+// Empty returns the tree of a database that has no page file yet.
+func Empty() *Tree { return &Tree{} }
+
+// Acquire adds a reference.
+func (t *Tree) Acquire() *Tree {
+	if t.f != nil {
+		t.f.mu.Lock()
+		t.refs++
+		t.f.mu.Unlock()
+	}
+	return t
+}
+
+// Release drops a reference; it tells whether it was the last one of a tree that is no longer the newest.
+func (t *Tree) Release() (last bool) {
+	if t.f == nil {
+		return false
+	}
+	f := t.f
+	f.mu.Lock()
+	t.refs--
+	last = t.refs == 0
+	if last {
+		delete(f.trees, t)
+	}
+	closing := f.closed && len(f.trees) == 0
+	f.mu.Unlock()
+	if closing {
+		_ = f.f.Close()
+	}
+	return last
+}
+
+// Read copies bytes of page no, from offset off in the page, into dst.
+func (t *Tree) Read(no uint32, dst []byte, off int) error {
+	e, err := t.lookup(no)
+	if err != nil {
+		return err
+	}
+	if e.slot == 0 {
+		clear(dst)
+		return nil
+	}
+	data, err := t.f.page(no, e)
+	if err != nil {
+		return err
+	}
+	copy(dst, data[off:])
+	return nil
+}
+
+// Page returns the bytes of page no, which must not be changed, and its checksum.
+func (t *Tree) Page(no uint32) ([]byte, uint64, error) {
+	e, err := t.lookup(no)
+	if err != nil {
+		return nil, 0, err
+	}
+	if e.slot == 0 {
+		return page.Zeros(t.State.Size), 0, nil
+	}
+	data, err := t.f.page(no, e)
+	return data, e.sum, err
+}
+
+// Sum returns the checksum of page no without reading it.
+func (t *Tree) Sum(no uint32) (uint64, error) {
+	e, err := t.lookup(no)
+	return e.sum, err
+}
+
+func (t *Tree) lookup(no uint32) (entry, error) {
+	if no == 0 || no > t.State.Pages {
+		return entry{}, nil
+	}
+	return t.child(0, no-1)
+}
+
+// child returns the entry for the index-th child under level: pages are the children under level 0.
+func (t *Tree) child(level, index uint32) (entry, error) {
+	fan := fanout(t.State.Size)
+	e := t.root
+	for l := t.levels; l > level; l-- {
+		if e.slot == 0 {
+			return entry{}, nil
+		}
+		// at is the number of the node of level l-1 above the child.
+		at, slot := index, uint32(0)
+		for range l - level {
+			slot = at % fan
+			at /= fan
+		}
+		n, err := t.f.node(l-1, at, e)
+		if err != nil {
+			return entry{}, err
+		}
+		e = n.entry(slot)
+	}
+	return e, nil
+}
+
+// nodeRef returns the entry that points to a node itself.
+func (t *Tree) nodeRef(level, index uint32) (entry, error) {
+	if level+1 == t.levels {
+		return t.root, nil
+	}
+	return t.child(level+1, index)
+}
+
+// walk calls fn for every slot of the tree.
+func (t *Tree) walk(fn func(slot uint32)) error {
+	if t.levels == 0 {
+		return nil
+	}
+	return t.walkNode(t.levels-1, 0, t.root, fn)
+}
+
+func (t *Tree) walkNode(level, index uint32, e entry, fn func(uint32)) error {
+	if e.slot == 0 {
+		return nil
+	}
+	fn(e.slot)
+	n, err := t.f.node(level, index, e)
+	if err != nil {
+		return err
+	}
+	fan := fanout(t.State.Size)
+	for i := range fan {
+		c := n.entry(i)
+		switch {
+		case c.slot == 0:
+		case level == 0:
+			fn(c.slot)
+		default:
+			if err := t.walkNode(level-1, index*fan+i, c, fn); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// page returns a page from the cache or the disk, checked.
+func (f *File) page(no uint32, e entry) ([]byte, error) {
+	return f.load(e, no, func(b []byte) bool { return page.Sum(no, b) == e.sum })
+}
+
+func (f *File) node(level, index uint32, e entry) (node, error) {
+	return f.load(e, 0, func(b []byte) bool { return nodeSum(level, index, b) == e.sum })
+}
+
+func (f *File) load(e entry, no uint32, intact func([]byte) bool) ([]byte, error) {
+	k := cacheKey{f.number, e.slot}
+	if b := f.cache.get(k); b != nil {
+		return b, nil
+	}
+	b := make([]byte, f.size)
+	off := slotOffset(e.slot, f.size)
+	if _, err := f.f.ReadAt(b, off); err != nil {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, &DamageError{f.name, no, off, "the file ends before it"}
+		}
+		return nil, fmt.Errorf("reading %s at offset %d: %w", f.name, off, err)
+	}
+	if !intact(b) {
+		return nil, &DamageError{f.name, no, off, "its checksum does not match"}
+	}
+	f.cache.put(k, b)
+	return b, nil
+}

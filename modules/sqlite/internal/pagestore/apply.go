@@ -1,0 +1,170 @@
+package pagestore
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/bop-platform/bop/modules/sqlite/internal/page"
+	"github.com/bop-platform/bop/modules/sqlite/internal/record"
+)
+
+// Applied says what became of a record from the log.
+type Applied uint8
+
+const (
+	// Done: it was the next transaction and is committed now.
+	Done Applied = iota
+	// Part: it is a part of a transaction whose last part hasn't come yet.
+	Part
+	// Old: the store had it already.
+	Old
+	// Passed: it does not follow the committed head, and everyone passes over it.
+	Passed
+)
+
+// assembly is a transaction of which some parts have come.
+type assembly struct {
+	h        record.Header
+	overlay  *Overlay
+	checksum uint64
+	pages    []uint32
+	bytes    int64
+}
+
+// Apply takes a committed record from the log at pos, in log order. It must not be used while proposals are pending.
+// ErrDiverged and ErrForeign stop the database.
+func (s *Store) Apply(pos uint64, rec []byte) (Applied, error) {
+	r, err := record.Decode(rec)
+	if err != nil {
+		return Passed, fmt.Errorf("log position %d: %w", pos, err)
+	}
+	if r.Database != s.o.Identity.Database || r.Lineage != s.o.Identity.Lineage {
+		return Passed, fmt.Errorf("log position %d: %w", pos, ErrForeign)
+	}
+	heads := s.Heads()
+	st := heads.Committed
+	if pos <= heads.Position && st.TXID > 0 {
+		s.dropParts()
+		return Old, nil
+	}
+	if r.Prev != st.TXID || r.TXID != st.TXID+1 || r.Epoch < st.Epoch {
+		s.dropParts()
+		return Passed, nil
+	}
+	if r.Part > 1 {
+		if a := s.parts; a == nil || a.h.Epoch != r.Epoch || a.h.TXID != r.TXID || a.h.Part+1 != r.Part || a.h.Size != r.Size || a.h.Image != r.Image {
+			s.dropParts()
+			return Passed, nil
+		}
+		s.parts.h = r.Header
+	} else {
+		s.dropParts()
+		if st.Size != 0 && r.Size != st.Size && !r.Image {
+			return Passed, fmt.Errorf("log position %d: %w: page size %d instead of %d", pos, ErrDiverged, r.Size, st.Size)
+		}
+		a := &assembly{h: r.Header, checksum: st.Checksum}
+		if r.Image {
+			a.checksum = 0
+		}
+		a.overlay = NewOverlay(s.o.TempDir, s.o.TxnMemory, r.Size, 0)
+		s.parts = a
+	}
+	if err := s.gather(r, st); err != nil {
+		s.dropParts()
+		return Passed, fmt.Errorf("log position %d: %w", pos, err)
+	}
+	s.parts.bytes += int64(len(rec))
+	if !r.Last {
+		return Part, nil
+	}
+	defer s.dropParts()
+	if err := s.finish(pos, r, st); err != nil {
+		return Passed, fmt.Errorf("log position %d: %w", pos, err)
+	}
+	return Done, nil
+}
+
+func (s *Store) dropParts() {
+	if s.parts != nil {
+		s.parts.overlay.Close()
+		s.parts = nil
+	}
+}
+
+// gather adds the pages of a part.
+func (s *Store) gather(r *record.Record, st page.State) error {
+	var sn Snapshot
+	if err := s.Pin(&sn, false); err != nil {
+		return err
+	}
+	defer sn.Release()
+	a := s.parts
+	buf := make([]byte, r.Size)
+	return r.Pages(func(no uint32, d record.Delta) error {
+		if n := len(a.pages); n > 0 && no <= a.pages[n-1] {
+			return fmt.Errorf("%w: page %d comes twice", record.ErrCorrupt, no)
+		}
+		data := make([]byte, r.Size)
+		if !r.Image && no <= st.Pages {
+			base, sum, err := sn.Page(no, buf)
+			if err != nil {
+				return err
+			}
+			copy(data, base)
+			a.checksum ^= sum
+		}
+		d.Apply(data)
+		a.checksum ^= page.Sum(no, data)
+		a.pages = append(a.pages, no)
+		return a.overlay.put(no, data)
+	})
+}
+
+// finish installs a transaction of which all parts have come.
+func (s *Store) finish(pos uint64, r *record.Record, st page.State) error {
+	a := s.parts
+	if n := len(a.pages); n > 0 && a.pages[n-1] > r.Commit.Pages {
+		return fmt.Errorf("%w: page %d is beyond the end", record.ErrCorrupt, a.pages[n-1])
+	}
+	if !r.Image {
+		var sn Snapshot
+		if err := s.Pin(&sn, false); err != nil {
+			return err
+		}
+		defer sn.Release()
+		for no := r.Commit.Pages + 1; no <= st.Pages; no++ {
+			sum, err := sn.Sum(no)
+			if err != nil {
+				return err
+			}
+			a.checksum ^= sum
+		}
+	}
+	if r.Commit.PrevChecksum != st.Checksum || r.Commit.Checksum != a.checksum {
+		return fmt.Errorf("%w: transaction %d", ErrDiverged, r.TXID)
+	}
+	next := page.State{TXID: r.TXID, Epoch: r.Epoch, Size: r.Size, Pages: r.Commit.Pages, Checksum: a.checksum, Time: r.Time}
+	changes := make([]change, len(a.pages))
+	buf := make([]byte, r.Size)
+	for i, no := range a.pages {
+		stored := a.overlay.blocks[no]
+		data, err := stored.load(buf)
+		if err != nil {
+			return err
+		}
+		changes[i] = change{no, version{sum: page.Sum(no, data), stored: stored}}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.pending) > 0 {
+		return fmt.Errorf("transaction %d arrived while others are proposed here", r.TXID)
+	}
+	s.install(changes, next)
+	s.executed = next
+	s.logged += a.bytes
+	if s.commits++; s.commits == 1 {
+		s.dirty = time.Now()
+	}
+	s.advance(next, pos)
+	return nil
+}

@@ -1,0 +1,326 @@
+package pagestore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bop-platform/bop/modules/sqlite/internal/page"
+	"github.com/bop-platform/bop/modules/sqlite/internal/pagefile"
+)
+
+// Log is where a store proposes its records.
+type Log interface {
+	// Admit waits until the log can take n more bytes.
+	Admit(ctx context.Context, n int) error
+	// Propose hands over one record and must not block. done is called once, in the order of the proposals.
+	Propose(ctx context.Context, rec []byte, done func(pos uint64, err error))
+	// Epoch is the leadership under which records are accepted, or why none are.
+	Epoch() (uint64, error)
+}
+
+// Options are what a Store is made of.
+type Options struct {
+	Identity pagefile.Identity
+	Log      Log
+	TempDir  string
+	// Rollback is the first rollback epoch.
+	Rollback uint64
+	// TxnMemory is how many bytes of pages an open transaction keeps in memory.
+	TxnMemory int64
+	// HighWater is how many bytes of versions may be in memory before writers wait for a checkpoint.
+	HighWater int64
+	// CheckpointBytes is how many bytes of records, or of versions in memory, call for a checkpoint.
+	CheckpointBytes int64
+	// Changed is called, without locks, when a checkpoint is called for; it must not block.
+	Changed func()
+	// Dropped is called, without locks, after speculative versions were dropped.
+	Dropped func(cause error)
+	// Released is called, without locks, when a snapshot that kept old versions is released; it must not block.
+	Released func()
+}
+
+// Store is the versions of one database.
+type Store struct {
+	o     Options
+	place place
+
+	mu        sync.RWMutex
+	base      *pagefile.Tree // the store's own reference
+	pages     map[uint32][]version
+	listed    []uint32 // every key of pages, once
+	committed page.State
+	position  uint64 // of committed in the log
+	executed  page.State
+	pending   []*Pending // proposed, not acknowledged, in order
+	rollback  uint64     // rollback epoch
+	drops     []drop     // one for each time the rollback epoch moved
+	snaps     []*Snapshot
+	waiters   []headWaiter
+	failed    error
+	bytes     int64         // of versions in memory
+	spilled   int64         // of versions in temporary files
+	logged    int64         // bytes of records since the last checkpoint
+	commits   int64         // since the last checkpoint
+	dirty     time.Time     // of the first commit since the last checkpoint
+	room      chan struct{} // closed when a checkpoint made room
+	parts     *assembly
+	pinned    []page.TXID // scratch of pins
+
+	flight flight
+}
+
+// flight counts the proposals that the log has not answered.
+type flight struct {
+	mu   sync.Mutex
+	n    int
+	idle chan struct{} // closed when n falls to 0, if somebody waits
+}
+
+func (f *flight) add() {
+	f.mu.Lock()
+	f.n++
+	f.mu.Unlock()
+}
+
+func (f *flight) done() {
+	f.mu.Lock()
+	if f.n--; f.n == 0 && f.idle != nil {
+		close(f.idle)
+		f.idle = nil
+	}
+	f.mu.Unlock()
+}
+
+func (f *flight) wait(ctx context.Context) error {
+	f.mu.Lock()
+	if f.n == 0 {
+		f.mu.Unlock()
+		return nil
+	}
+	if f.idle == nil {
+		f.idle = make(chan struct{})
+	}
+	idle := f.idle
+	f.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// propose counts what it hands to the log.
+func (s *Store) propose(ctx context.Context, rec []byte, done func(pos uint64, err error)) {
+	s.flight.add()
+	s.o.Log.Propose(ctx, rec, func(pos uint64, err error) {
+		done(pos, err)
+		s.flight.done()
+	})
+}
+
+// version is one page as one transaction left it.
+type version struct {
+	txid page.TXID
+	sum  uint64
+	stored
+}
+
+// drop remembers that everything above floor was dropped at the end of a rollback epoch.
+type drop struct {
+	epoch uint64
+	floor page.TXID
+}
+
+type headWaiter struct {
+	txid page.TXID
+	done chan error
+}
+
+// New returns a store that stands on base, whose reference it takes over.
+func New(o Options, base *pagefile.Tree) *Store {
+	return &Store{
+		o: o, base: base, pages: map[uint32][]version{}, room: make(chan struct{}),
+		committed: base.State, executed: base.State, position: base.LogPos, rollback: o.Rollback,
+	}
+}
+
+// Identity says whose versions these are.
+func (s *Store) Identity() pagefile.Identity { return s.o.Identity }
+
+// Heads are the three heads, and the number of times that versions were dropped.
+type Heads struct {
+	Executed, Committed page.State
+	Position            uint64 // of Committed in the log
+	Rollback            uint64
+}
+
+// Heads returns where the store stands.
+func (s *Store) Heads() Heads {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return Heads{s.executed, s.committed, s.position, s.rollback}
+}
+
+// Stats is what a checkpointer wants to know.
+type Stats struct {
+	VersionBytes, SpilledBytes int64
+	Versions                   int   // pages with versions above the page file
+	LogBytes                   int64 // since the last checkpoint
+	Commits                    int64 // since the last checkpoint
+	DirtySince                 time.Time
+	Snapshots, Writers         int
+	Pending                    int
+}
+
+// Stats returns the counters.
+func (s *Store) Stats() Stats {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return Stats{s.bytes, s.spilled, len(s.pages), s.logged, s.commits, s.dirty, len(s.snaps), s.place.waiting(), len(s.pending)}
+}
+
+// Failed is why the store is out of service, nil if it isn't.
+func (s *Store) Failed() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.failed
+}
+
+// Fail takes the store out of service. Waiters hear that the outcome of their commits is unknown.
+func (s *Store) Fail(cause error) {
+	s.mu.Lock()
+	if s.failed != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.failed = fmt.Errorf("%w: %w", ErrFailed, cause)
+	if errors.Is(cause, ErrClosed) {
+		s.failed = cause
+	}
+	for _, p := range s.pending {
+		p.resolve(fmt.Errorf("%w: %w", ErrOutcomeUnknown, cause))
+	}
+	for _, w := range s.waiters {
+		w.done <- s.failed
+	}
+	s.waiters = nil
+	err := s.failed
+	s.mu.Unlock()
+	s.place.fail(err)
+}
+
+// Quiet waits until every proposal has been answered by the log.
+func (s *Store) Quiet(ctx context.Context) error { return s.flight.wait(ctx) }
+
+// Close lets go of the page file. No snapshot is valid afterwards.
+func (s *Store) Close() {
+	s.Fail(ErrClosed)
+	s.mu.Lock()
+	base := s.base
+	s.base = pagefile.Empty()
+	for _, chain := range s.pages {
+		for _, v := range chain {
+			v.spill.Release()
+		}
+	}
+	s.pages, s.listed = map[uint32][]version{}, nil
+	s.mu.Unlock()
+	base.Release()
+}
+
+// AcquireWriter takes the writer's place. It waits for the place at most timeout, and for a checkpoint to make room as
+// long as ctx lasts.
+func (s *Store) AcquireWriter(ctx context.Context, timeout time.Duration) error {
+	if err := s.waitForRoom(ctx); err != nil {
+		return err
+	}
+	return s.place.acquire(ctx, timeout)
+}
+
+func (s *Store) waitForRoom(ctx context.Context) error {
+	for {
+		s.mu.RLock()
+		full, room := s.o.HighWater > 0 && s.bytes > s.o.HighWater, s.room
+		s.mu.RUnlock()
+		if !full {
+			return nil
+		}
+		s.o.Changed()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// ReleaseWriter hands the place to the next in the queue.
+func (s *Store) ReleaseWriter() { s.place.release() }
+
+// WriterTaken tells whether somebody has the writer's place.
+func (s *Store) WriterTaken() bool { return s.place.taken() }
+
+// Overlay returns an empty overlay for a transaction on sn.
+func (s *Store) Overlay(sn *Snapshot) *Overlay {
+	return NewOverlay(s.o.TempDir, s.o.TxnMemory, sn.State.Size, int64(sn.State.Size)*int64(sn.State.Pages))
+}
+
+// WaitCommitted waits until the committed head has reached txid, as it was seen in rollback epoch epoch. It fails with
+// ErrSerialization if that version was dropped.
+func (s *Store) WaitCommitted(ctx context.Context, txid page.TXID, epoch uint64) error {
+	s.mu.Lock()
+	if s.wasDropped(txid, epoch) {
+		s.mu.Unlock()
+		return ErrSerialization
+	}
+	if s.committed.TXID >= txid {
+		s.mu.Unlock()
+		return nil
+	}
+	if s.failed != nil {
+		defer s.mu.Unlock()
+		return s.failed
+	}
+	done := make(chan error, 1)
+	s.waiters = append(s.waiters, headWaiter{txid, done})
+	s.mu.Unlock()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	s.waiters = slices.DeleteFunc(s.waiters, func(w headWaiter) bool { return w.done == done })
+	s.mu.Unlock()
+	return context.Cause(ctx)
+}
+
+// wasDropped tells whether txid, seen in rollback epoch epoch, has been dropped since. mu is held.
+func (s *Store) wasDropped(txid page.TXID, epoch uint64) bool {
+	for i := len(s.drops) - 1; i >= 0 && s.drops[i].epoch >= epoch; i-- {
+		if txid > s.drops[i].floor {
+			return true
+		}
+	}
+	return false
+}
+
+// advance makes st committed. mu is held.
+func (s *Store) advance(st page.State, pos uint64) {
+	s.committed, s.position = st, pos
+	if len(s.waiters) == 0 {
+		return
+	}
+	s.waiters = slices.DeleteFunc(s.waiters, func(w headWaiter) bool {
+		if w.txid > st.TXID {
+			return false
+		}
+		w.done <- nil
+		return true
+	})
+}

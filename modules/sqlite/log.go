@@ -1,0 +1,82 @@
+package sqlite
+
+import "context"
+
+// Position numbers the records of a log, from 1.
+type Position uint64
+
+// SegmentID numbers the databases of a log. It is never used for a second database.
+type SegmentID uint64
+
+// Log is the order of the records of all databases of a server. What it gives back in Replay, in that order, is what
+// the databases are made of. Package logtest has the contract as tests.
+type Log interface {
+	// Lead begins a new leadership and returns its epoch, which is higher than that of every leadership in the log and
+	// than atLeast. It returns when the new epoch is committed. No record is accepted before the first Lead.
+	Lead(ctx context.Context, atLeast uint64) (epoch uint64, err error)
+	// Epoch returns the epoch under which records are accepted now, or why none are: ErrLogFailed, or an error of the
+	// implementation that tells who leads.
+	Epoch() (uint64, error)
+	// Admit waits until the log has room for a record of n bytes. It reserves nothing. If ctx ends, it returns why.
+	Admit(ctx context.Context, n int) error
+	// Propose hands over one record of segment seg. It must not block; rec must not be changed before done was called.
+	// The values of ctx carry the trace; its end is of no matter.
+	//
+	// done is called exactly once, in the order of the proposals of a segment, and must not block. Without an error
+	// the record is committed at that position. ErrNotCommitted is wrapped if it is certain that the record never
+	// will be; every other error leaves that open. After an error, later proposals may succeed: whoever chains records
+	// must make them recognisable.
+	Propose(ctx context.Context, seg SegmentID, rec []byte, done func(Position, error))
+	// Committed is the position of the newest committed record, 0 in an empty log.
+	Committed() Position
+	// Replay calls fn for every committed record from position from on, in order, up to what is committed when it is
+	// called. Positions that hold no record of a segment are passed over. rec is valid during the call of fn.
+	// It returns the error of fn, ctx's, or why a record can't be read.
+	Replay(ctx context.Context, from Position, fn func(pos Position, seg SegmentID, rec []byte) error) error
+	// Checkpointed says that segment seg needs no record up to and with upTo any more. Once no segment needs it, the
+	// log may drop its head.
+	Checkpointed(seg SegmentID, upTo Position)
+	// Forget says that segment seg is gone and needs no record at all.
+	Forget(seg SegmentID)
+	// Watch calls fn when the log loses its leadership, or fails: everything that isn't committed must be taken for
+	// dropped. fn must not block. The returned function ends the watch.
+	Watch(fn func(LogEvent)) (stop func())
+	// Close ends the log. Proposals that have no answer get one.
+	Close() error
+}
+
+// LogEvent tells of the end of a leadership.
+type LogEvent struct {
+	Epoch uint64 // that ended
+	Err   error
+}
+
+// HeadLog is implemented by logs that know what lies at their head.
+type HeadLog interface {
+	// Head is the oldest position that the log still has, or would have; and the number of bytes from there on.
+	Head() (Position, int64)
+}
+
+// Durability says when the answer to a commit leaves. Other connections see a transaction when it is committed, whatever
+// its durability.
+type Durability uint8
+
+const (
+	// Quorum: when the transaction is committed. On a single server that is when it is on disk.
+	Quorum Durability = iota
+	// Local: when it is on this server's disk. On a single server the same as Quorum; in a cluster an acknowledged
+	// transaction may be lost at failover.
+	Local
+	// Async: at once. An acknowledged transaction may be lost in a crash or at failover.
+	Async
+)
+
+var durabilityNames = [...]string{Quorum: "quorum", Local: "local", Async: "async"}
+
+// String returns quorum, local or async.
+func (d Durability) String() string {
+	if int(d) < len(durabilityNames) {
+		return durabilityNames[d]
+	}
+	return "unknown"
+}

@@ -1,0 +1,334 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/bop-platform/bop/modules/sqlite/internal/pagefile"
+	"github.com/bop-platform/bop/modules/sqlite/internal/pagestore"
+)
+
+// Every database has an owner, an actor that makes its checkpoints, collects its old versions, and opens it anew after
+// a failure. The owners are children of the host's supervisor, which restarts one that panics: a restarted owner finds
+// its database out of service and opens it from page file and log. One that fails five times within a minute is
+// stopped, and the database stays out of service until the host is opened again.
+const (
+	maxRestarts    = 5
+	restartsWithin = time.Minute
+)
+
+// Messages of an owner.
+type (
+	checkpointNow struct {
+		ctx  context.Context
+		done chan<- error
+	}
+	checkpointDue struct{} // there is enough for a checkpoint
+	checkpointOld struct{} // look whether something has been in the log alone for too long
+	collectDue    struct{} // a snapshot that kept old versions is gone
+	databaseDown  struct{ cause error }
+	lastOrders    struct { // the host closes: a last checkpoint
+		ctx  context.Context
+		done chan<- error
+	}
+)
+
+// spawnOwner asks the supervisor for an owner.
+type spawnOwner struct {
+	db   *DB
+	done chan<- struct{}
+}
+
+// supervisor is the parent of all owners.
+type supervisor struct{}
+
+func (supervisor) Receive(ctx actor.Context) {
+	if m, ok := ctx.Message().(*spawnOwner); ok {
+		m.db.owner = ctx.Spawn(actor.PropsFromProducer(func() actor.Actor { return &owner{db: m.db} }))
+		close(m.done)
+	}
+}
+
+// owner is the actor of one database.
+type owner struct{ db *DB }
+
+// Receive implements actor.Actor.
+func (o *owner) Receive(ctx actor.Context) {
+	db := o.db
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		if err := db.current().Failed(); err != nil && !errors.Is(err, ErrClosed) {
+			if err := db.reopen(); err != nil {
+				panic(err) // the supervisor counts and tries again
+			}
+		}
+	case *actor.Stopped:
+		if err := db.current().Failed(); err != nil {
+			db.dead.CompareAndSwap(nil, &err)
+		}
+		close(db.gone)
+	case *checkpointNow:
+		m.done <- db.checkpoint(m.ctx)
+	case *checkpointDue:
+		db.due.Store(false)
+		db.background()
+	case *checkpointOld:
+		db.tidy()
+	case *collectDue:
+		db.collect.Store(false)
+		db.current().Collect()
+	case *databaseDown:
+		if db.current().Failed() != nil {
+			panic(m.cause)
+		}
+	case *lastOrders:
+		m.done <- db.checkpoint(m.ctx)
+		ctx.Stop(ctx.Self())
+	}
+}
+
+// Checkpoint writes the committed head into the page file, so that the log isn't needed for it any more.
+func (db *DB) Checkpoint(ctx context.Context) error {
+	done := make(chan error, 1)
+	db.host.system.Root.Send(db.owner, &checkpointNow{ctx, done})
+	select {
+	case err := <-done:
+		return err
+	case <-db.gone:
+		return errors.Join(db.Err(), ErrClosed)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// background makes a checkpoint that nobody waits for.
+func (db *DB) background() {
+	if err := db.checkpoint(context.Background()); err != nil && !errors.Is(err, ErrClosed) {
+		db.host.o.Logger.Error("checkpoint failed, the log is kept until one succeeds", "database", db.Name(), "error", err)
+		db.pause()
+	}
+}
+
+// pause lets some time pass before the next attempt, so that a full disk isn't asked all the time.
+func (db *DB) pause() {
+	db.due.Store(true)
+	time.AfterFunc(time.Second, func() {
+		db.due.Store(false)
+		if s := db.current().Stats(); s.LogBytes > db.host.o.CheckpointBytes || s.VersionBytes > db.host.o.CheckpointBytes {
+			db.host.want(db.segment, false)
+		}
+	})
+}
+
+// tidy makes sure that a database which has fallen idle doesn't hold the head of the log.
+func (db *DB) tidy() {
+	s := db.current().Stats()
+	h := db.host
+	switch {
+	case s.Commits > 0 && (time.Since(s.DirtySince) >= h.o.CheckpointInterval || h.behind(db)):
+		db.background()
+	case s.Commits == 0 && db.file != nil && db.file.Covered() != db.current().Heads().Position:
+		if err := db.file.Repeat(); err != nil {
+			h.o.Logger.Error("writing the second header failed", "database", db.Name(), "error", err)
+			return
+		}
+		h.log.Checkpointed(db.segment, Position(db.file.Covered()))
+	}
+}
+
+// checkpoint is called by the owner alone.
+func (db *DB) checkpoint(ctx context.Context) error {
+	h := db.host
+	start := time.Now()
+	file, fresh := db.file, (*pagefile.File)(nil)
+	pages, err := db.current().Checkpoint(ctx, func(size uint32) (*pagefile.File, error) {
+		if file != nil && file.PageSize() == size {
+			return file, nil
+		}
+		var err error
+		fresh, err = h.createPages(db.dir, db.identity, size)
+		return fresh, err
+	}, func() error {
+		if fresh == nil {
+			return nil
+		}
+		return h.adoptPages(db.dir)
+	})
+	if err != nil {
+		if fresh != nil {
+			_ = fresh.Close()
+		}
+		return err
+	}
+	if fresh != nil {
+		if file != nil {
+			_ = file.Close()
+		}
+		db.file = fresh
+	}
+	if db.file != nil {
+		h.log.Checkpointed(db.segment, Position(db.file.Covered()))
+	}
+	if pages > 0 {
+		h.metrics.checkpoint.Record(ctx, time.Since(start).Seconds())
+		h.o.Logger.Debug("checkpoint", "database", db.Name(), "pages", pages, "took", time.Since(start))
+	}
+	return nil
+}
+
+// createPages makes an empty page file under a temporary name.
+func (h *Host) createPages(dir string, id pagefile.Identity, size uint32) (*pagefile.File, error) {
+	if err := h.o.FS.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("making %s: %w", dir, err)
+	}
+	name := filepath.Join(dir, newPagesName)
+	f, err := h.o.FS.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("making %s: %w", name, err)
+	}
+	return pagefile.Create(f, filepath.Join(dir, pagesName), id, size, h.cache), nil
+}
+
+// adoptPages gives a page file that holds its first checkpoint its proper name.
+func (h *Host) adoptPages(dir string) error {
+	fs := h.o.FS
+	if err := fs.Rename(filepath.Join(dir, newPagesName), filepath.Join(dir, pagesName)); err != nil {
+		return err
+	}
+	if err := fs.SyncDir(dir); err != nil {
+		return fmt.Errorf("syncing %s: %w", dir, err)
+	}
+	if err := fs.SyncDir(filepath.Dir(dir)); err != nil {
+		return fmt.Errorf("syncing %s: %w", filepath.Dir(dir), err)
+	}
+	return nil
+}
+
+// panicked takes the database out of service after a panic in the middle of a statement.
+func (db *DB) panicked(v any) error {
+	cause := &PanicError{v, debug.Stack()}
+	db.down(cause)
+	return fmt.Errorf("%w: %w", ErrFailed, cause)
+}
+
+// down takes the database out of service and lets its supervisor bring it back.
+func (db *DB) down(cause error) {
+	db.current().Fail(cause)
+	db.host.o.Logger.Error("database is out of service", "database", db.Name(), "error", cause)
+	db.host.system.Root.Send(db.owner, &databaseDown{cause})
+}
+
+// reopen builds the store anew from page file and log. It is called by the owner.
+func (db *DB) reopen() error {
+	h := db.host
+	old := db.current()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	// What is on its way to the log must have arrived, or it would be missing in what is read from there.
+	if err := old.Quiet(ctx); err != nil {
+		return fmt.Errorf("reopening database %q: waiting for the log: %w", db.Name(), err)
+	}
+	if db.file != nil {
+		_ = db.file.Close()
+		db.file = nil
+	}
+	rollback := old.Heads().Rollback + 1
+	old.Close()
+	file, err := h.openPages(db.dir)
+	if err != nil {
+		return fmt.Errorf("reopening database %q: %w", db.Name(), err)
+	}
+	base := pagefile.Empty()
+	if file != nil {
+		base = file.Newest()
+	}
+	from := Position(base.LogPos) + 1
+	s := h.openStore(db.segment, db.identity, base, rollback)
+	err = h.log.Replay(ctx, from, func(pos Position, seg SegmentID, rec []byte) error {
+		if seg != db.segment {
+			return nil
+		}
+		_, err := s.Apply(uint64(pos), rec)
+		return err
+	})
+	if err != nil {
+		s.Close()
+		if file != nil {
+			_ = file.Close()
+		}
+		return fmt.Errorf("reopening database %q: %w", db.Name(), err)
+	}
+	db.file = file
+	db.store.Store(s)
+	h.o.Logger.Info("database is back in service", "database", db.Name(), "txid", s.Heads().Committed.TXID)
+	return nil
+}
+
+// want asks for a checkpoint, or a collection of old versions, without waiting.
+func (h *Host) want(segment SegmentID, collect bool) {
+	db := h.bySegment(segment)
+	if db == nil || db.owner == nil {
+		return
+	}
+	if collect {
+		if db.collect.CompareAndSwap(false, true) {
+			h.system.Root.Send(db.owner, &collectDue{})
+		}
+		return
+	}
+	if db.due.CompareAndSwap(false, true) {
+		h.system.Root.Send(db.owner, &checkpointDue{})
+	}
+}
+
+// dropped is told when a store has dropped speculative versions.
+func (h *Host) dropped(segment SegmentID, cause error) {
+	db := h.bySegment(segment)
+	if db == nil {
+		return
+	}
+	h.o.Logger.Warn("transactions that were not committed are dropped", "database", db.Name(), "error", cause)
+}
+
+// watch looks after idle databases, and after those whose oldest record keeps the log from shrinking.
+func (h *Host) watch() {
+	defer h.wg.Done()
+	t := time.NewTicker(max(h.o.CheckpointInterval/4, time.Millisecond))
+	defer t.Stop()
+	for {
+		select {
+		case <-h.closing:
+			return
+		case <-t.C:
+		}
+		for _, db := range h.all() {
+			h.system.Root.Send(db.owner, &checkpointOld{})
+		}
+	}
+}
+
+// behind tells whether the log has become long since the database's last checkpoint.
+func (h *Host) behind(db *DB) bool {
+	l, ok := h.log.(HeadLog)
+	if !ok {
+		return false
+	}
+	first, bytes := l.Head()
+	return bytes > 8*h.o.CheckpointBytes && db.checkpointed() < h.log.Committed()-(h.log.Committed()-first)/2
+}
+
+// checkpointed is the position that the page file stands for. It is called by the owner.
+func (db *DB) checkpointed() Position {
+	if db.file == nil {
+		return 0
+	}
+	return Position(db.file.Covered())
+}
+
+var _ pagestore.Log = segmentLog{}

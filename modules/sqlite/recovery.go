@@ -1,0 +1,210 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/bop-platform/bop/modules/sqlite/internal/pagefile"
+	"github.com/bop-platform/bop/modules/sqlite/internal/pagestore"
+	"github.com/bop-platform/bop/modules/sqlite/internal/record"
+)
+
+// found is a segment that recovery came across, in the folder or in the log.
+type found struct {
+	segment SegmentID
+	file    *pagefile.File
+	store   *pagestore.Store
+	id      pagefile.Identity
+	err     error // why it can't be served
+	gap     error // a record that doesn't follow, and none that does came after it
+}
+
+// recovery rebuilds the stores of all segments.
+type recovery struct {
+	h        *Host
+	segments map[SegmentID]*found
+}
+
+// recover reads page files and log, begins a leadership, and starts the databases that the registry names.
+func (h *Host) recover(ctx context.Context) error {
+	r := &recovery{h, map[SegmentID]*found{}}
+	defer r.abandon()
+	if err := r.scan(); err != nil {
+		return err
+	}
+	if err := h.log.Replay(ctx, 0, r.apply); err != nil {
+		if !errors.Is(err, ErrDamaged) {
+			return err
+		}
+		// Everything before the damage is applied; what lies behind it would not follow.
+		h.damage = append(h.damage, err)
+		h.o.Logger.Error("the log can't be read to its end", "error", err)
+		for _, f := range r.segments {
+			f.err = errors.Join(f.err, err)
+		}
+	}
+	var epoch uint64
+	for _, f := range r.segments {
+		if f.store == nil {
+			continue
+		}
+		if f.gap != nil && len(h.damage) > 0 {
+			f.err = errors.Join(f.err, f.gap)
+		}
+		epoch = max(epoch, f.store.Heads().Committed.Epoch)
+	}
+	if _, err := h.log.Lead(ctx, epoch); err != nil {
+		return err
+	}
+	h.unwatch = h.log.Watch(h.leadershipLost)
+	h.supervisor = h.system.Root.Spawn(actor.PropsFromProducer(
+		func() actor.Actor { return supervisor{} },
+		actor.WithSupervisor(actor.NewOneForOneStrategy(maxRestarts, restartsWithin, func(any) actor.Directive { return actor.RestartDirective })),
+	))
+	return h.openRegistry(ctx, r)
+}
+
+// scan opens the page files in the folder.
+func (r *recovery) scan() error {
+	h := r.h
+	dir := filepath.Join(h.o.Dir, "db")
+	names, err := h.o.FS.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("reading %s: %w", dir, err)
+	}
+	for _, name := range names {
+		n, err := strconv.ParseUint(name, 10, 64)
+		if err != nil {
+			continue
+		}
+		f := &found{segment: SegmentID(n)}
+		r.segments[f.segment] = f
+		// The new page file of a checkpoint that a crash interrupted.
+		_ = h.o.FS.Remove(filepath.Join(dir, name, newPagesName))
+		f.file, f.err = h.openPages(filepath.Join(dir, name))
+		if errors.Is(f.err, ErrNewerFormat) {
+			return f.err
+		}
+		if f.err != nil {
+			h.o.Logger.Error("a database can't be opened", "segment", n, "error", f.err)
+			continue
+		}
+		if f.file != nil {
+			f.id = f.file.Identity()
+			r.store(f)
+		}
+	}
+	return nil
+}
+
+func (r *recovery) store(f *found) {
+	base := pagefile.Empty()
+	if f.file != nil {
+		base = f.file.Newest()
+	}
+	f.store = r.h.openStore(f.segment, f.id, base, 0)
+}
+
+// apply takes one record of the log.
+func (r *recovery) apply(pos Position, seg SegmentID, rec []byte) error {
+	f := r.segments[seg]
+	if f == nil {
+		f = &found{segment: seg}
+		r.segments[seg] = f
+	}
+	if f.err != nil {
+		return nil
+	}
+	if f.store == nil {
+		head, err := record.Decode(rec)
+		if err != nil {
+			f.err = fmt.Errorf("log position %d: %w", pos, err)
+			return nil
+		}
+		f.id = pagefile.Identity{Database: head.Database, Lineage: head.Lineage}
+		r.store(f)
+	}
+	what, err := f.store.Apply(uint64(pos), rec)
+	switch {
+	case errors.Is(err, record.ErrNewerVersion):
+		return &NewerFormatError{fmt.Sprintf("log position %d", pos), uint32(rec[1]), record.Version}
+	case err != nil:
+		f.err = err
+		f.store.Fail(err)
+		r.h.o.Logger.Error("a database stops", "segment", uint64(seg), "error", err)
+	case what == pagestore.Passed:
+		f.gap = fmt.Errorf("%w: the record at log position %d does not follow transaction %d", ErrDamaged, pos, f.store.Heads().Committed.TXID)
+	case what == pagestore.Done:
+		f.gap = nil
+		return r.relieve(f)
+	}
+	return nil
+}
+
+// relieve makes a checkpoint when the log brings more than fits into memory.
+func (r *recovery) relieve(f *found) error {
+	if s := f.store.Stats(); s.VersionBytes < 2*r.h.o.CheckpointBytes {
+		return nil
+	}
+	db := r.h.newDB(f.segment, f.id, "", time0)
+	db.file = f.file
+	db.store.Store(f.store)
+	err := db.checkpoint(context.Background())
+	f.file = db.file
+	if err != nil {
+		return fmt.Errorf("during recovery: %w", err)
+	}
+	return nil
+}
+
+// take hands a segment over to its database.
+func (r *recovery) take(db *DB) *found {
+	f := r.segments[db.segment]
+	if f == nil {
+		f = &found{segment: db.segment}
+	}
+	delete(r.segments, db.segment)
+	if f.store == nil {
+		f.id = db.identity
+		if f.err == nil {
+			r.store(f)
+		} else {
+			f.store = r.h.openStore(db.segment, db.identity, pagefile.Empty(), 0)
+		}
+	}
+	if f.id != db.identity {
+		f.err = errors.Join(f.err, fmt.Errorf("%w: the folder of segment %d holds database %s", pagestore.ErrForeign, db.segment, f.id.Database))
+	}
+	db.file = f.file
+	db.store.Store(f.store)
+	if f.err != nil {
+		f.store.Fail(f.err)
+		err := f.store.Failed()
+		db.dead.Store(&err)
+	}
+	return f
+}
+
+// abandon closes what no database has taken.
+func (r *recovery) abandon() {
+	for _, f := range r.segments {
+		if f.store != nil {
+			f.store.Close()
+		}
+		if f.file != nil {
+			_ = f.file.Close()
+		}
+	}
+}
+
+// leadershipLost is told by the log.
+func (h *Host) leadershipLost(e LogEvent) {
+	h.o.Logger.Error("the log accepts nothing any more", "error", e.Err)
+	for _, db := range h.all() {
+		db.DropSpeculative()
+	}
+}
