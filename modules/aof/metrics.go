@@ -1,0 +1,98 @@
+package aof
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// instruments are the log's metrics.
+type instruments struct {
+	append       metric.Float64Histogram
+	fsync        metric.Float64Histogram
+	records      metric.Int64Histogram
+	bytes        metric.Int64Counter
+	backpressure metric.Int64Counter
+	name         metric.MeasurementOption
+	levels       [3]metric.MeasurementOption
+	kinds        [2]metric.MeasurementOption
+	observer     metric.Registration
+}
+
+func newInstruments(l *Log) (*instruments, error) {
+	m := l.o.MeterProvider.Meter("github.com/bop-platform/bop/modules/aof")
+	name := attribute.String("log", l.o.Name)
+	i := &instruments{name: metric.WithAttributeSet(attribute.NewSet(name))}
+	for d := range i.levels {
+		i.levels[d] = metric.WithAttributeSet(attribute.NewSet(name, attribute.String("durability", Durability(d).String())))
+	}
+	for k := range i.kinds {
+		i.kinds[k] = metric.WithAttributeSet(attribute.NewSet(name, attribute.String("kind", BackpressureKind(k).String())))
+	}
+	var errs [8]error
+	i.append, errs[0] = m.Float64Histogram("bop_aof_append", metric.WithUnit("s"), metric.WithDescription("Time of a synchronous append, waiting included."))
+	i.fsync, errs[1] = m.Float64Histogram("bop_aof_fsync", metric.WithUnit("s"), metric.WithDescription("Time of one fdatasync."))
+	i.records, errs[2] = m.Int64Histogram("bop_aof_batch_records", metric.WithDescription("Records written at once."),
+		metric.WithExplicitBucketBoundaries(1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096))
+	i.bytes, errs[3] = m.Int64Counter("bop_aof_written", metric.WithUnit("By"), metric.WithDescription("Bytes written, headers and padding included."))
+	i.backpressure, errs[4] = m.Int64Counter("bop_aof_backpressure", metric.WithDescription("Appends that had to wait for admission, by what they waited for."))
+	queued, err := m.Int64ObservableGauge("bop_aof_queue", metric.WithUnit("By"), metric.WithDescription("Bytes that wait for the committer."))
+	errs[5] = err
+	segments, err := m.Int64ObservableGauge("bop_aof_segments", metric.WithDescription("Segment files."))
+	errs[6] = err
+	size, err := m.Int64ObservableGauge("bop_aof_size", metric.WithUnit("By"), metric.WithDescription("Bytes of all segment files."))
+	errs[7] = err
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	i.observer, err = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		st := l.Stats()
+		o.ObserveInt64(queued, int64(st.Queued), i.name)
+		o.ObserveInt64(segments, int64(st.Segments), i.name)
+		o.ObserveInt64(size, st.Bytes, i.name)
+		return nil
+	}, queued, segments, size)
+	return i, err
+}
+
+func (i *instruments) close() { i.observer.Unregister() }
+
+func (i *instruments) batch(b *batch) {
+	i.records.Record(context.Background(), int64(b.count), i.name)
+	i.bytes.Add(context.Background(), int64(len(b.buf)), i.name)
+}
+
+// startSpan begins a span only for requests that are recorded: an append that isn't traced pays nothing.
+func (l *Log) startSpan(ctx context.Context, recs [][]byte) (context.Context, trace.Span) {
+	if !trace.SpanContextFromContext(ctx).IsSampled() {
+		return ctx, nil
+	}
+	return l.tracer.Start(ctx, "aof.append", trace.WithAttributes(attribute.String("log", l.o.Name), attribute.Int("records", len(recs))))
+}
+
+func endSpan(span trace.Span, err error) {
+	if err != nil {
+		span.RecordError(err)
+		span.SetStatus(codes.Error, err.Error())
+	}
+	span.End()
+}
+
+// traceSync gives each traced append of a batch a span of the sync that they shared.
+func (l *Log) traceSync(b *batch, started time.Time, took time.Duration, err error) {
+	for _, sc := range b.spans {
+		ctx := trace.ContextWithSpanContext(context.Background(), sc)
+		_, span := l.tracer.Start(ctx, "aof.fsync", trace.WithTimestamp(started), trace.WithAttributes(attribute.Int("records", b.count)))
+		if err != nil {
+			span.RecordError(err)
+			span.SetStatus(codes.Error, err.Error())
+		}
+		span.End(trace.WithTimestamp(started.Add(took)))
+	}
+}

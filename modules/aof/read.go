@@ -1,0 +1,302 @@
+package aof
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sort"
+)
+
+// Record is a record with its position.
+type Record struct {
+	Position Position
+	Data     []byte // valid until the reader's next call
+}
+
+// ReadAt returns a copy of the record at p, whose checksum it has verified. Errors: ErrTail where no record is yet,
+// ErrTruncated, *DamageError.
+func (l *Log) ReadAt(ctx context.Context, p Position) ([]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	r, err := l.Reader(p)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	r.short = true
+	rec, err := r.TryNext()
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte(nil), rec.Data...), nil
+}
+
+// Reader goes through the records in order. It is used by one goroutine at a time.
+type Reader struct {
+	l       *Log
+	next    Position
+	seg     *segment // with a reference; nil between segments
+	walk    walker
+	until   Position // of seg, as far as known
+	payload []byte   // records of the current batch that are still to come
+	at      Position // of the first of them
+	short   bool     // one record is wanted: don't read far ahead
+}
+
+// Reader returns a reader that stands before the record at from, which may be the one that comes next.
+func (l *Log) Reader(from Position) (*Reader, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if len(l.segments) == 0 {
+		return nil, ErrClosed
+	}
+	if from < l.segments[0].base {
+		return nil, fmt.Errorf("%w: %d, the log begins at %d", ErrTruncated, from, l.segments[0].base)
+	}
+	return &Reader{l: l, next: from}, nil
+}
+
+// Next returns the next record and waits for it while ctx lasts. A record is shown once it has reached the highest
+// level that any append of its batch asked for: one that was appended at Fsync is on disk when a reader sees it.
+// A *DamageError names positions that are lost; the call after it goes on behind them.
+func (r *Reader) Next(ctx context.Context) (Record, error) {
+	for {
+		moved := r.l.movement()
+		rec, err := r.TryNext()
+		if !errors.Is(err, ErrTail) {
+			return rec, err
+		}
+		if moved == nil {
+			return Record{}, ErrClosed
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return Record{}, ctx.Err()
+		}
+	}
+}
+
+// TryNext is Next that returns ErrTail instead of waiting.
+func (r *Reader) TryNext() (Record, error) {
+	for {
+		if len(r.payload) > 0 {
+			if rec, ok, err := r.cut(); ok || err != nil {
+				return rec, err
+			}
+			continue
+		}
+		if err := r.enter(); err != nil {
+			return Record{}, err
+		}
+		if err := r.batch(); err != nil {
+			return Record{}, err
+		}
+	}
+}
+
+// Position is that of the record that Next will return.
+func (r *Reader) Position() Position { return r.next }
+
+// Close releases the reader's file.
+func (r *Reader) Close() error {
+	if r.seg == nil {
+		return nil
+	}
+	s := r.seg
+	r.seg, r.payload = nil, nil
+	return s.release()
+}
+
+// cut takes the next record off the current batch; ok is false for one that comes before the reader's position.
+func (r *Reader) cut() (Record, bool, error) {
+	data, rest, ok := nextRecord(r.payload)
+	if !ok {
+		r.payload = nil
+		return Record{}, false, r.damaged(r.next, r.next, "a batch with a good checksum holds fewer records than it says")
+	}
+	p := r.at
+	r.payload, r.at = rest, p+1
+	if p < r.next {
+		return Record{}, false, nil
+	}
+	if p >= r.until {
+		r.payload = nil // truncated while it was being read
+		return Record{}, false, nil
+	}
+	r.next = p + 1
+	return Record{p, data}, true, nil
+}
+
+// enter makes sure that r.seg is the segment that holds r.next, with what may be read of it.
+func (r *Reader) enter() error {
+	l := r.l
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if len(l.segments) == 0 {
+		return ErrClosed
+	}
+	if r.next < l.segments[0].base {
+		return fmt.Errorf("%w: %d, the log begins at %d", ErrTruncated, r.next, l.segments[0].base)
+	}
+	if r.next >= l.visible {
+		return ErrTail
+	}
+	i := sort.Search(len(l.segments), func(i int) bool { return l.segments[i].base > r.next }) - 1
+	s := l.segments[i]
+	if r.next >= s.until() {
+		// Only damage leaves a gap between segments.
+		last := l.visible - 1
+		if i+1 < len(l.segments) {
+			last = l.segments[i+1].base - 1
+		}
+		return r.gap(s, last)
+	}
+	if r.seg == s {
+		r.until, r.walk.stop = s.until(), s.end
+		return nil
+	}
+	if r.seg != nil {
+		// Not under the lock of the log's life: release may close the file, which no one else needs.
+		r.seg.release()
+	}
+	s.refs.Add(1)
+	r.seg, r.until = s, s.until()
+	e := indexEntry{s.base, dataStart}
+	if k := sort.Search(len(s.index), func(k int) bool { return s.index[k].first > r.next }); k > 0 {
+		e = s.index[k-1]
+	}
+	r.walk = walker{s: s, off: e.off, expect: e.first, stop: s.end}
+	return nil
+}
+
+// batch reads the next batch of the segment.
+func (r *Reader) batch() error {
+	for {
+		h, _, payload, err := r.walk.next()
+		if err != nil {
+			return fmt.Errorf("aof: reading %s: %w", r.seg.name, err)
+		}
+		if h == nil {
+			return r.skip()
+		}
+		if h.first > r.next {
+			// Recovery found this place damaged.
+			lost := r.next
+			r.next, r.payload, r.at = h.first, payload, h.first
+			return r.lost(lost, h.first-1)
+		}
+		if h.count > 0 && h.last() >= r.next {
+			r.payload, r.at = payload, h.first
+			return nil
+		}
+	}
+}
+
+// skip goes on behind a bad place.
+func (r *Reader) skip() error {
+	w := &r.walk
+	at, bad := w.off, w.expect
+	if bad < r.next {
+		bad = r.next
+	}
+	if w.resync() {
+		if w.expect <= r.next {
+			return r.batch() // what is damaged lies before the position that was asked for
+		}
+		r.next = w.expect
+		return r.report(Damage{r.seg.name, at, bad, w.expect - 1, "checksum mismatch"})
+	}
+	last := r.until - 1
+	if last < bad {
+		return ErrTail
+	}
+	r.next = last + 1
+	return r.report(Damage{r.seg.name, at, bad, last, "checksum mismatch"})
+}
+
+// damaged is for a batch whose content contradicts its header.
+func (r *Reader) damaged(first, last Position, reason string) error {
+	r.next = last + 1
+	return r.report(Damage{r.seg.name, r.walk.off, first, last, reason})
+}
+
+// lost returns the damage that recovery recorded for positions.
+func (r *Reader) lost(first, last Position) error {
+	for _, d := range r.l.Damage() {
+		if d.First <= first && first <= d.Last {
+			return &DamageError{d}
+		}
+	}
+	return r.report(Damage{r.seg.name, r.walk.off, first, last, "records are missing"})
+}
+
+// gap is lost between segments. Log.mu is held for reading.
+func (r *Reader) gap(s *segment, last Position) error {
+	first := r.next
+	r.next = last + 1
+	for _, d := range r.l.damage {
+		if d.First <= first && first <= d.Last {
+			return &DamageError{d}
+		}
+	}
+	return &DamageError{Damage{s.name, s.end, first, last, "records are missing"}}
+}
+
+// report remembers damage that a read found.
+func (r *Reader) report(d Damage) error {
+	l := r.l
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.damage {
+		if e == d {
+			return &DamageError{d}
+		}
+	}
+	l.damage = append(l.damage, d)
+	l.o.Logger.Error("damage found", "file", d.File, "offset", d.Offset, "first", uint64(d.First), "last", uint64(d.Last), "reason", d.Reason)
+	return &DamageError{d}
+}
+
+// movement is closed when the end of what readers see moves; nil when the log is closed.
+func (l *Log) movement() chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.moved != nil {
+		l.watched = true
+	}
+	return l.moved
+}
+
+// publish lets readers see a batch that was written to the tail.
+func (l *Log) publish(tail *segment, h *batchHeader) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	tail.note(h, tail.end)
+	l.visible = tail.next
+	l.wakeReaders()
+}
+
+// wakeReaders wakes those that wait for movement. mu is held.
+func (l *Log) wakeReaders() {
+	if l.watched && l.moved != nil {
+		close(l.moved)
+		l.moved, l.watched = make(chan struct{}), false
+	}
+}
+
+func (l *Log) tail() *segment {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if len(l.segments) == 0 {
+		return nil
+	}
+	return l.segments[len(l.segments)-1]
+}
+
+func (l *Log) tailNext() Position {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.visible
+}

@@ -1,0 +1,175 @@
+package aof
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/bop-platform/bop/modules/aof/fsys"
+)
+
+const spareSuffix = ".spare"
+
+// newSalt draws the number that ties checksums to one use of a segment file.
+func newSalt() uint64 {
+	var b [8]byte
+	rand.Read(b[:]) // never fails
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// spares are files ready for the next segments: a durability point into space that was written before takes half the
+// time of one that makes the file grow. They are zero-filled ahead, or recycled: the salt keeps old bytes from counting.
+type spares struct {
+	l     *Log
+	mu    sync.Mutex
+	ready []string
+	made  uint64 // to name files
+}
+
+// get opens a file of at least size bytes that has no name in the log yet.
+func (p *spares) get(size int64) (f fsys.File, name string, err error) {
+	p.mu.Lock()
+	if n := len(p.ready); n > 0 {
+		name, p.ready = p.ready[n-1], p.ready[:n-1]
+	}
+	p.mu.Unlock()
+	if name == "" {
+		name = p.newName()
+	}
+	if f, err = p.l.o.FS.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return nil, "", fmt.Errorf("opening a segment file: %w", err)
+	}
+	if err := f.Allocate(size); err != nil {
+		return nil, "", errors.Join(fmt.Errorf("reserving %d bytes for a segment: %w", size, err), f.Close(), ignoreNotExist(p.l.o.FS.Remove(name)))
+	}
+	return f, name, nil
+}
+
+func (p *spares) newName() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.made++
+	return filepath.Join(p.l.dir, fmt.Sprintf("%016x%s", p.made, spareSuffix))
+}
+
+// missing tells whether another spare should be made.
+func (p *spares) missing() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.ready) < p.l.o.Spare
+}
+
+func (p *spares) add(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ready = append(p.ready, name)
+}
+
+// recycle keeps a segment file for later, or removes it.
+func (p *spares) recycle(s *segment) error {
+	if s.bytes == p.l.o.SegmentBytes && p.missing() {
+		name := p.newName()
+		if err := p.l.o.FS.Rename(s.name, name); err != nil {
+			return err
+		}
+		p.add(name)
+		return p.l.o.FS.SyncDir(p.l.dir)
+	}
+	return errors.Join(p.l.o.FS.Remove(s.name), p.l.o.FS.SyncDir(p.l.dir))
+}
+
+// find takes over the spare files that an earlier process left, and removes what is too many.
+func (p *spares) find(names []string) error {
+	var errs []error
+	for _, name := range names {
+		if !strings.HasSuffix(name, spareSuffix) {
+			continue
+		}
+		var n uint64
+		if _, err := fmt.Sscanf(name, "%016x", &n); err == nil {
+			p.made = max(p.made, n)
+		}
+		path := filepath.Join(p.l.dir, name)
+		if p.missing() && p.whole(path) {
+			p.ready = append(p.ready, path)
+			continue
+		}
+		errs = append(errs, ignoreNotExist(p.l.o.FS.Remove(path)))
+	}
+	return errors.Join(errs...)
+}
+
+// whole tells whether a spare has its full length: one that a crash interrupted has not.
+func (p *spares) whole(path string) bool {
+	f, err := p.l.o.FS.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	size, err := f.Size()
+	return err == nil && size == p.l.o.SegmentBytes
+}
+
+// preparer is the actor that zero-fills files ahead. A failure (a full disk above all) is logged and tried again at the
+// next segment; the committer then takes a file without zeros.
+type preparer struct{ l *Log }
+
+// prepare asks the preparer to look whether spares are missing.
+type prepare struct{}
+
+// Receive handles prepare.
+func (p *preparer) Receive(c actor.Context) {
+	if _, ok := c.Message().(prepare); !ok {
+		return
+	}
+	for p.l.spares.missing() && !p.l.stopping.Load() {
+		if err := p.fill(); err != nil {
+			if !errors.Is(err, fs.ErrClosed) {
+				p.l.o.Logger.Warn("preparing a segment file failed", "err", err)
+			}
+			return
+		}
+	}
+}
+
+// fill makes one spare. It is named a spare only when all of it is written.
+func (p *preparer) fill() (err error) {
+	name := p.l.spares.newName()
+	part := strings.TrimSuffix(name, spareSuffix) + ".new"
+	f, err := p.l.o.FS.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, ignoreNotExist(p.l.o.FS.Remove(part)))
+		}
+	}()
+	zeros := make([]byte, min(1<<20, p.l.o.SegmentBytes))
+	for off := int64(0); off < p.l.o.SegmentBytes && err == nil; off += int64(len(zeros)) {
+		if p.l.stopping.Load() {
+			err = fs.ErrClosed
+			break
+		}
+		_, err = f.WriteAt(zeros[:min(int64(len(zeros)), p.l.o.SegmentBytes-off)], off)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := p.l.o.FS.Rename(part, name); err != nil {
+		return err
+	}
+	p.l.spares.add(name)
+	return nil
+}
