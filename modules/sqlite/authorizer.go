@@ -17,18 +17,8 @@ func (c *Conn) SetAuthorizer(a Authorizer) error {
 }
 
 func (c *Conn) authorize(action sqlite3.AuthorizerActionCode, name3rd, name4th, schema, inner string) sqlite3.AuthorizerReturnCode {
-	switch action {
-	case sqlite3.AUTH_ATTACH:
-		if !attachable(name3rd) {
-			return sqlite3.AUTH_DENY
-		}
-		clear(c.schemas)
-	case sqlite3.AUTH_DETACH:
-		clear(c.schemas)
-	default:
-		if !c.ours(schema) {
-			return sqlite3.AUTH_DENY
-		}
+	if action == sqlite3.AUTH_ATTACH && !c.attachable(name3rd) {
+		return sqlite3.AUTH_DENY
 	}
 	if c.authorizer != nil {
 		return c.authorizer(action, name3rd, name4th, schema, inner)
@@ -36,23 +26,13 @@ func (c *Conn) authorize(action sqlite3.AuthorizerActionCode, name3rd, name4th, 
 	return sqlite3.AUTH_OK
 }
 
-// attachable allows names of databases and private ones. URIs could name another VFS.
-func attachable(name string) bool { return !strings.HasPrefix(strings.ToLower(name), "file:") }
-
-// ours tells whether an attached schema is one of our files. The name of a file that is an expression isn't known when
-// ATTACH is prepared, so it may have opened another; nothing of it is ever read.
-func (c *Conn) ours(schema string) bool {
-	if schema == "" || schema == "main" || schema == "temp" {
-		return true
+// attachable allows names of databases, which our VFS resolves, and :memory:. A URI could name another VFS.
+func (c *Conn) attachable(name string) bool {
+	if name != "" {
+		return !strings.HasPrefix(strings.ToLower(name), "file:")
 	}
-	ok, known := c.schemas[schema]
-	if !known {
-		name, err := c.raw.FileControl(schema, sqlite3.FCNTL_VFSNAME)
-		ok = err == nil && name == c.db.host.vfsName
-		if c.schemas == nil {
-			c.schemas = map[string]bool{}
-		}
-		c.schemas[schema] = ok
-	}
-	return ok
+	// Either VACUUM attaches its temporary copy, or the name is an expression, whose value isn't known before it is
+	// too late. While VACUUM runs, and only then, SQLite suspends the defensive mode.
+	defensive, err := c.raw.Config(sqlite3.DBCONFIG_DEFENSIVE)
+	return err == nil && !defensive
 }

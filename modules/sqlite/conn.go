@@ -43,8 +43,7 @@ type Conn struct {
 	lockTimeout time.Duration
 	durability  Durability
 	authorizer  Authorizer
-	temps       *sqlite3.Stmt   // asks for temporary tables
-	schemas     map[string]bool // attached ones: are they ours?
+	temps       *sqlite3.Stmt // asks for temporary tables
 }
 
 // Conn opens a connection.
@@ -83,14 +82,15 @@ func (c *Conn) prepare() error {
 	if err := registerExtensions(c.raw); err != nil {
 		return fmt.Errorf("registering extensions: %w", err)
 	}
-	// ATTACH must not make files.
-	if _, err := c.raw.Config(sqlite3.DBCONFIG_ENABLE_ATTACH_CREATE, false); err != nil {
-		return err
+	// SQL must not be able to damage the file format, and see attachable.
+	if _, err := c.raw.Config(sqlite3.DBCONFIG_DEFENSIVE, true); err != nil {
+		return fmt.Errorf("setting the defensive mode: %w", err)
 	}
 	return c.SetAuthorizer(nil)
 }
 
-// Raw is the connection itself. Its authorizer belongs to the Conn: use SetAuthorizer.
+// Raw is the connection itself. Its authorizer belongs to the Conn: use SetAuthorizer. So does the defensive mode, in
+// which it stays: SQL can't write to shadow tables or to the schema table.
 func (c *Conn) Raw() *sqlite3.Conn { return c.raw }
 
 // DB is the database of the connection.

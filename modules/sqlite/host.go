@@ -85,6 +85,12 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	if err := h.openFolder(); err != nil {
 		return nil, err
 	}
+	if h.system == nil {
+		h.ownSystem = true
+		h.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+			return slog.New(quiet{o.Logger.Handler()})
+		}))
+	}
 	if h.log = o.Log; h.log == nil {
 		if h.log, err = h.openLog(); err != nil {
 			return nil, err
@@ -92,12 +98,6 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	}
 	if h.metrics, err = newMetrics(h, o.MeterProvider); err != nil {
 		return nil, err
-	}
-	if h.system == nil {
-		h.ownSystem = true
-		h.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
-			return slog.New(quiet{o.Logger.Handler()})
-		}))
 	}
 	vfs.Register(h.vfsName, &pagevfs.VFS{Main: h.openMain, TempDir: o.TempDir, TempMemory: o.TempMemory})
 	if err := h.recover(ctx); err != nil {
@@ -175,7 +175,7 @@ func (h *Host) checkFormat() error {
 
 func (h *Host) openLog() (Log, error) {
 	lo := h.o.LogOptions
-	lo.FS = h.o.FS
+	lo.FS, lo.System = h.o.FS, h.system
 	lo.Logger, lo.TracerProvider, lo.MeterProvider = h.o.Logger, h.o.TracerProvider, h.o.MeterProvider
 	if lo.Name == "" {
 		lo.Name = "log"
