@@ -86,12 +86,13 @@ type IndexColumn struct {
 	Prefix    int // MySQL: key on the first n characters
 }
 
-// AlterTable is ALTER TABLE (also ALTER INDEX, VIEW and SEQUENCE where they only rename or set an owner or schema).
+// AlterTable is ALTER TABLE (also ALTER INDEX, VIEW and SEQUENCE where they only rename or set an owner or schema, and
+// ALTER TYPE, DOMAIN, SCHEMA and DATABASE where they set an owner or schema; for SCHEMA and DOMAIN also RenameTable).
 type AlterTable struct {
 	Name     Name
 	IfExists bool
 	Only     bool
-	Kind     string // "TABLE", "INDEX", "VIEW", "SEQUENCE"
+	Kind     string // "TABLE", "INDEX", "VIEW", "SEQUENCE", "TYPE", "DOMAIN", "SCHEMA", "DATABASE"
 	Actions  []AlterAction
 }
 

@@ -30,7 +30,8 @@ type Set struct{ Vars []SetVar }
 
 // SetVar is one assignment. Values empty: DEFAULT. SET TIME ZONE is name "timezone", SET NAMES "names"
 // (values: charset[, collation]), SET CHARACTER SET "character_set", SET TRANSACTION "transaction" with Begin set,
-// SET SESSION CHARACTERISTICS "session_characteristics", SET ROLE "role", SET PASSWORD is Unsupported.
+// SET SESSION CHARACTERISTICS "session_characteristics", SET ROLE "role", SET PASSWORD is Unsupported. SET CONSTRAINTS is
+// "constraints" (values: "deferred" or "immediate", then the names, none for ALL).
 type SetVar struct {
 	Name   string // lower case, with its prefix if any: "bop.read_consistency"
 	Scope  string // "", "local", "session", "global", "user" (MySQL @x)
@@ -163,6 +164,14 @@ type GrantRevoke struct {
 	WithGrant  bool
 }
 
+// Attempt is the one form of PostgreSQL's DO that migration tools write: BEGIN statements EXCEPTION WHEN condition THEN
+// NULL; END. The statements run in a savepoint of their own; an error with one of States undoes them and is forgotten.
+// States is empty when there is no EXCEPTION clause.
+type Attempt struct {
+	Stmts  []*Statement
+	States []string
+}
+
 // Empty is a statement without anything in it (only comments).
 type Empty struct{}
 
@@ -193,4 +202,5 @@ func (*Maintain) stmt()         {}
 func (*Kill) stmt()             {}
 func (*Do) stmt()               {}
 func (*GrantRevoke) stmt()      {}
+func (*Attempt) stmt()          {}
 func (*Empty) stmt()            {}
