@@ -1,5 +1,3 @@
-// Package plan turns a parsed statement into one that SQLite runs: it resolves names against the logical schema, gives
-// every expression and parameter a type, and prints SQLite's SQL.
 package plan
 
 import (
@@ -28,7 +26,12 @@ type Env struct {
 	ANSIQuotes bool // MySQL sql_mode bits that change meaning
 	PipesAsOr  bool
 	Strict     bool // STRICT_TRANS_TABLES or STRICT_ALL_TABLES
-	FoundRows  bool
+	FoundRows  bool // client flag: an UPDATE counts the rows it found, not those it changed
+	// NoAutoValueOnZero is the sql_mode bit: 0 is stored as it is in an AUTO_INCREMENT column.
+	NoAutoValueOnZero  bool
+	NoForeignKeyChecks bool // MySQL: foreign_key_checks = 0
+	// BinaryStrings says that collation_connection is a binary one: strings of no column compare byte by byte.
+	BinaryStrings bool
 	// System finds the relations of pg_catalog, information_schema and mysql (package catalog): Table.SQLName is the
 	// virtual table to read. namespace "" looks in those that the dialect searches implicitly. nil: there are none.
 	System func(d ir.Dialect, namespace, name string) *schema.Table
