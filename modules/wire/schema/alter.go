@@ -32,6 +32,12 @@ func (w *work) alterTable(n *ir.AlterTable) error {
 	if n.Kind == "" {
 		w.res.Tag = "ALTER TABLE"
 	}
+	switch n.Kind {
+	case "TYPE", "DOMAIN":
+		return w.alterType(n)
+	case "SCHEMA":
+		return w.alterNamespace(n)
+	}
 	o, err := w.find(n.Name)
 	if err != nil {
 		return err
@@ -449,18 +455,10 @@ func (a *alteration) columnAction(c *Column, act *ir.AlterAction) error {
 		if !c.NotNull {
 			return sqlerr.New("55000", "column \"%s\" of relation \"%s\" must be declared NOT NULL before identity can be added", c.Name, t.Name)
 		}
-		c.Identity = act.Text
-		if act.Def != nil && act.Def.Identity != "" {
-			c.Identity = act.Def.Identity
-		}
-		if c.Identity == "" {
+		if c.Identity = act.Name; c.Identity == "" {
 			c.Identity = "BY DEFAULT"
 		}
-		o := act.Sequence
-		if o == nil && act.Def != nil {
-			o = act.Def.Sequence
-		}
-		return w.ownSequence(t, c, o)
+		return w.ownSequence(t, c, act.Sequence)
 	case ir.DropIdentity:
 		if c.Identity == "" {
 			if act.IfExists {
@@ -479,8 +477,8 @@ func (a *alteration) columnAction(c *Column, act *ir.AlterAction) error {
 		if c.Identity == "" {
 			return sqlerr.New("55000", "column \"%s\" of relation \"%s\" is not an identity column", c.Name, t.Name)
 		}
-		if act.Text != "" {
-			c.Identity = act.Text
+		if act.Name != "" {
+			c.Identity = act.Name
 		}
 		if q, ok := w.s.ByOID[c.Sequence].(*Sequence); ok && act.Sequence != nil {
 			return w.changeSequence(q, act.Sequence)

@@ -155,7 +155,12 @@ func (w *work) setDefault(c *Column, e ir.Expr, source string) error {
 func (w *work) defaultText(c *Column, e ir.Expr, source string) string {
 	lit, isLit := e.(*ir.Literal)
 	if !w.mysql {
-		if isLit && lit.Value.Class == types.String && lit.Type.Kind == types.Unknown {
+		if w.env.Format != nil {
+			if s, ok := w.env.Format(e, ir.TypeName{Type: c.Type, Declared: c.Declared}, nil); ok {
+				return s
+			}
+		}
+		if isLit && !strings.Contains(source, "::") && lit.Value.Class == types.String && lit.Type.Kind == types.Unknown {
 			if c.Type.IsInteger() || c.Type.Kind == types.Bool {
 				return string(lit.Value.B)
 			}
@@ -217,5 +222,23 @@ func (w *work) setGenerated(t *Table, c *Column, e ir.Expr) error {
 		return err
 	}
 	c.GeneratedSQL = sql
+	c.Generated = w.format(t, e, c.Generated)
 	return nil
+}
+
+// format prints an expression over a table's columns as the dialect's catalogs show it; source is what the parser made.
+func (w *work) format(t *Table, e ir.Expr, source string) string {
+	if w.mysql || w.env.Format == nil {
+		return source
+	}
+	s, ok := w.env.Format(e, ir.TypeName{}, func(name string) types.Type {
+		if c := t.exact(name); c != nil {
+			return c.Type
+		}
+		return types.Type{}
+	})
+	if !ok {
+		return source
+	}
+	return s
 }

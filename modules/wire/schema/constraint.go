@@ -200,7 +200,7 @@ func (w *work) newCheck(t *Table, k *Constraint, n *ir.Constraint) error {
 	if err != nil {
 		return err
 	}
-	k.Expr, k.ExprSQL = n.Text, sql
+	k.Expr, k.ExprSQL = w.format(t, n.Expr, n.Text), sql
 	cols := usedColumns(t, n.Expr)
 	for _, c := range cols {
 		k.Columns = append(k.Columns, c.Num)

@@ -17,6 +17,9 @@ type Env struct {
 	// Expr translates an expression to SQLite's SQL. Columns of scope (nil: there are none) are printed as bare quoted
 	// names, without the table's. A conversion to a column's type is asked for by an *ir.Cast around the expression.
 	Expr func(e ir.Expr, scope *Table) (sql string, t types.Type, err error)
+	// Format prints a PostgreSQL expression as catalogs show it, given the type that it has to have and the types of
+	// columns (postgres.Format); nil: the text that the parser made.
+	Format func(e ir.Expr, want ir.TypeName, column func(name string) types.Type) (string, bool)
 	// Query translates the query of a view or of CREATE TABLE … AS.
 	Query func(q *ir.Query) (sql string, columns []QueryColumn, err error)
 }

@@ -24,7 +24,7 @@ func (w *work) indexColumns(t *Table, list []ir.IndexColumn, key bool) (out []In
 			if err != nil {
 				return nil, nil, err
 			}
-			c.Expr, c.ExprSQL = ic.Text, sql
+			c.Expr, c.ExprSQL = w.format(t, ic.Expr, ic.Text), sql
 			name := "expr"
 			if f, ok := ic.Expr.(*ir.Func); ok && !w.mysql {
 				name = f.Name
@@ -121,7 +121,7 @@ func (w *work) newIndex(t *Table, n *ir.CreateIndex) (*Index, error) {
 		if x.WhereSQL, _, err = w.expr(n.Where, t, nil); err != nil {
 			return nil, err
 		}
-		x.Where = n.WhereText
+		x.Where = w.format(t, n.Where, n.WhereText)
 	}
 	name := n.Name
 	switch {

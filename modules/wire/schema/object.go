@@ -240,6 +240,102 @@ func (w *work) createDomain(n *ir.CreateDomain) error {
 	return w.put(d)
 }
 
+// alterType is ALTER TYPE and ALTER DOMAIN as far as they rename, move or give away.
+func (w *work) alterType(n *ir.AlterTable) error {
+	ns, err := w.namespaceOf(n.Name)
+	if err != nil {
+		return err
+	}
+	var o any
+	for ns := range w.s.candidates(w.env.SearchPath, ns) {
+		key := Key{ns, n.Name.Name}
+		if e := w.s.Enums[key]; e != nil && e.Table == 0 {
+			c := *e
+			o = &c
+		} else if d := w.s.Domains[key]; d != nil {
+			c := *d
+			o = &c
+		}
+		if o != nil {
+			break
+		}
+	}
+	if o == nil {
+		return sqlerr.New("42704", "type \"%s\" does not exist", written(n.Name)).At(n.Name.Pos)
+	}
+	for i := range n.Actions {
+		act := &n.Actions[i]
+		var namespace, name, owner *string
+		switch t := o.(type) {
+		case *Enum:
+			namespace, name, owner = &t.Namespace, &t.Name, &t.Owner
+		case *Domain:
+			namespace, name, owner = &t.Namespace, &t.Name, &t.Owner
+		}
+		newNamespace, newName := *namespace, *name
+		switch act.Kind {
+		case ir.SetOwner:
+			*owner = act.Name
+		case ir.SetSchema:
+			if w.s.Namespace(act.Name) == nil {
+				return noNamespace(act.Name)
+			}
+			newNamespace = act.Name
+		case ir.RenameTable:
+			newName = act.NewName
+		default:
+			return sqlerr.Unsupported("this action of ALTER " + n.Kind)
+		}
+		moved := newNamespace != *namespace || newName != *name
+		if moved && w.s.typeTaken(newNamespace, newName) {
+			return sqlerr.New("42710", "type \"%s\" already exists", newName)
+		}
+		w.forget(o)
+		*namespace, *name = newNamespace, newName
+		if err := w.put(o); err != nil {
+			return err
+		}
+		if !moved {
+			continue
+		}
+		err := w.redeclare(func(c *Column) bool {
+			switch t := o.(type) {
+			case *Enum:
+				return c.Type.OID == t.OID || c.Type.OID == t.ArrayOID
+			case *Domain:
+				return c.Domain == t.OID
+			}
+			return false
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// alterNamespace is ALTER SCHEMA.
+func (w *work) alterNamespace(n *ir.AlterTable) error {
+	ns := w.s.Namespace(n.Name.Name)
+	if ns == nil {
+		return noNamespace(n.Name.Name)
+	}
+	for i := range n.Actions {
+		switch act := &n.Actions[i]; act.Kind {
+		case ir.SetOwner:
+			c := *w.s.Namespace(n.Name.Name)
+			c.Owner = act.Name
+			if err := w.put(&c); err != nil {
+				return err
+			}
+		default:
+			// Every table of it would get another name in SQLite, and every view that reads one.
+			return sqlerr.Unsupported("ALTER SCHEMA RENAME")
+		}
+	}
+	return nil
+}
+
 func (w *work) createSchema(n *ir.CreateSchema) error {
 	w.res.Tag = "CREATE SCHEMA"
 	if strings.HasPrefix(n.Name, "pg_") {

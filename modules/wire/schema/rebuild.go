@@ -133,10 +133,12 @@ func (w *work) rebuild(old, t *Table, values map[int16]string) error {
 	copyRows := "INSERT INTO " + dbNames[db] + "." + quote(newTableName) + "(" + quoteAll(cols) + ") SELECT " +
 		strings.Join(exprs, ", ") + " FROM " + quote(t.SQLName)
 	if t.RowID != nil && (old.RowID == nil || old.RowID.Num != t.RowID.Num) {
-		// In the order of the new rowid the tree only grows at its end.
-		if e, ok := values[t.RowID.Num]; ok {
-			copyRows += " ORDER BY " + e
-		} else {
+		if _, computed := values[t.RowID.Num]; !computed {
+			// SQLite would make up a rowid for a NULL.
+			if err := w.validateNotNull(old, old.ColumnByNum(t.RowID.Num)); err != nil {
+				return err
+			}
+			// In the order of the new rowid the tree only grows at its end.
 			copyRows += " ORDER BY " + quote(old.ColumnByNum(t.RowID.Num).Name)
 		}
 	}

@@ -91,8 +91,11 @@ func encode(v any) (string, error) {
 	case *Domain:
 		v = domainRecord{o, typeText(o.Base)}
 	}
-	b, err := json.Marshal(v)
-	return string(b), err
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
 func decodeTable(def []byte) (*Table, error) {
