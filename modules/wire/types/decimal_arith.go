@@ -1,6 +1,7 @@
 package types
 
 import (
+	"math"
 	"math/big"
 	"math/bits"
 )
@@ -483,4 +484,78 @@ func (d Decimal) PowInt(n int64, scale int32) (Decimal, error) {
 		return DecimalFromInt(1).QuoRound(result, scale)
 	}
 	return result.Round(scale), nil
+}
+
+// Power returns d^e with PostgreSQL's scale; ErrDivisionByZero for zero to a negative power, ErrComplexPower for a
+// negative number to one that isn't whole.
+func (d Decimal) Power(e Decimal) (Decimal, error) {
+	one := DecimalFromInt(1)
+	switch {
+	case e.IsZero():
+		return d.powScale(one), nil
+	case d.IsNaN() || e.IsNaN():
+		if d.Cmp(one) == 0 {
+			return one, nil
+		}
+		return NaN, nil
+	case e.IsInf():
+		c := d.Abs().Cmp(one)
+		switch {
+		case c == 0:
+			return one, nil
+		case (c > 0) == (e.Sign() > 0):
+			return Infinity, nil
+		}
+		return Decimal{}, nil
+	case d.IsZero() && e.Sign() < 0:
+		return Decimal{}, ErrDivisionByZero
+	case d.IsZero():
+		return Decimal{scale: minSignificantDigit}, nil
+	}
+	if n, ok := e.Int64(); ok && e.Cmp(DecimalFromInt(n)) == 0 {
+		scale := d.powScaleDigits(e)
+		return d.PowInt(n, scale)
+	}
+	if d.Sign() < 0 {
+		return Decimal{}, ErrComplexPower
+	}
+	if d.IsInf() {
+		if e.Sign() > 0 {
+			return Infinity, nil
+		}
+		return Decimal{}, nil
+	}
+	scale := d.powScaleDigits(e)
+	// e × ln d, with digits to spare for those before the point of the result.
+	spare := int32(max(float64(e.Float())*d.lnEstimate()/math.Ln10, 0)) + 8
+	if spare > MaxDecimalDigits {
+		return Decimal{}, ErrDecimalOverflow
+	}
+	ln, err := d.LnScale(scale + spare + 8)
+	if err != nil {
+		return Decimal{}, err
+	}
+	x := ln.Mul(e).Round(scale + spare)
+	r, err := x.ExpScale(scale)
+	return r, err
+}
+
+func (d Decimal) powScale(r Decimal) Decimal {
+	scale := min(max(minSignificantDigit, d.scale), maxResultScale)
+	return r.Round(scale)
+}
+
+// powScaleDigits is the scale that PostgreSQL gives d^e: 16 significant digits and no fewer than the operands have.
+func (d Decimal) powScaleDigits(e Decimal) int32 {
+	val := e.Float() * d.lnEstimate() / math.Ln10
+	val = min(max(val, -maxResultScale), maxResultScale)
+	scale := int32(minSignificantDigit) - int32(val)
+	return min(max(scale, d.scale, e.scale, 0), maxResultScale)
+}
+
+// lnEstimate is ln |d| in floating point, for any size.
+func (d Decimal) lnEstimate() float64 {
+	n := d.Digits() - int(d.scale)
+	m := Decimal{small: d.small, big: d.big, scale: int32(d.Digits())}.Float() // 0.1 … 1
+	return math.Log(m) + float64(n)*math.Ln10
 }
