@@ -166,7 +166,7 @@ type GrantRevoke struct {
 
 // Attempt is the one form of PostgreSQL's DO that migration tools write: BEGIN statements EXCEPTION WHEN condition THEN
 // NULL; END. The statements run in a savepoint of their own; an error with one of States undoes them and is forgotten.
-// States is empty when there is no EXCEPTION clause.
+// States is empty when there is no EXCEPTION clause; "*" stands for any error (OTHERS).
 type Attempt struct {
 	Stmts  []*Statement
 	States []string

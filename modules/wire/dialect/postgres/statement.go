@@ -73,6 +73,8 @@ func (m *mapper) statement(n ast.Node) ir.Stmt {
 		return m.grant(n)
 	case *ast.GrantRoleStmt:
 		return m.grantRole(n)
+	case *ast.DoStmt:
+		return m.do(n)
 	case *ast.MergeStmt:
 		return m.none("MERGE")
 	case *ast.Other:
@@ -104,7 +106,7 @@ func statementName(node string) string {
 }
 
 var statementNames = map[string]string{
-	"CreateTrigStmt": "CREATE TRIGGER", "DoStmt": "DO", "CreatePLangStmt": "CREATE LANGUAGE", "CreateAmStmt": "CREATE ACCESS METHOD",
+	"CreateTrigStmt": "CREATE TRIGGER", "CreatePLangStmt": "CREATE LANGUAGE", "CreateAmStmt": "CREATE ACCESS METHOD",
 	"CreateFdwStmt": "CREATE FOREIGN DATA WRAPPER", "RuleStmt": "CREATE RULE", "DefineStmt": "CREATE AGGREGATE, OPERATOR OR TYPE",
 	"CompositeTypeStmt": "CREATE TYPE AS", "CreateRangeStmt": "CREATE TYPE AS RANGE", "CreateStatsStmt": "CREATE STATISTICS",
 	"CallStmt": "CALL", "SecLabelStmt": "SECURITY LABEL", "CreateEventTrigStmt": "CREATE EVENT TRIGGER", "LoadStmt": "LOAD",

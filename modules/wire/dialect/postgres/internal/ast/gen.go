@@ -30,7 +30,7 @@ NotifyStmt LockStmt VacuumStmt VacuumRelation ReindexStmt ClusterStmt CheckPoint
 CreateStmt CreateTableAsStmt IntoClause ColumnDef Constraint TableLikeClause PartitionSpec AlterTableStmt AlterTableCmd RenameStmt
 AlterObjectSchemaStmt AlterOwnerStmt IndexStmt DropStmt ViewStmt RefreshMatViewStmt CreateSeqStmt AlterSeqStmt
 CreateEnumStmt AlterEnumStmt CreateDomainStmt AlterDomainStmt CreateSchemaStmt CreatedbStmt DropdbStmt
-AlterDatabaseStmt AlterDatabaseSetStmt CommentStmt CreateExtensionStmt ConstraintsSetStmt DropRoleStmt CreateRoleStmt DropOwnedStmt`
+AlterDatabaseStmt AlterDatabaseSetStmt CommentStmt CreateExtensionStmt ConstraintsSetStmt DoStmt DropRoleStmt CreateRoleStmt DropOwnedStmt`
 
 func main() {
 	file := pg.File_pg_query_proto

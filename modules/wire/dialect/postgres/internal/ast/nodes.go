@@ -2395,6 +2395,28 @@ func (m *DiscardStmt) decode(r *reader, end int) {
 	r.finish(end)
 }
 
+// DoStmt is PostgreSQL's node of that name.
+type DoStmt struct {
+	Args []Node
+}
+
+func (m *DoStmt) decode(r *reader, end int) {
+	if !r.enter() {
+		return
+	}
+	defer r.leave()
+	for r.i < end {
+		key := r.varint()
+		switch key {
+		case 10:
+			m.Args = append(m.Args, decodeNode(r, r.length(end)))
+		default:
+			r.skip(key&7, end)
+		}
+	}
+	r.finish(end)
+}
+
 // DropOwnedStmt is PostgreSQL's node of that name.
 type DropOwnedStmt struct {
 	Roles    []Node
@@ -5824,8 +5846,9 @@ func decodeNode(r *reader, end int) (n Node) {
 			r.i = r.length(end)
 			n = &Other{"AlterFunctionStmt"}
 		case 1642:
-			r.i = r.length(end)
-			n = &Other{"DoStmt"}
+			v := &DoStmt{}
+			v.decode(r, r.length(end))
+			n = v
 		case 1650:
 			r.i = r.length(end)
 			n = &Other{"InlineCodeBlock"}
