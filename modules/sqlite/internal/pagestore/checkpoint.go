@@ -17,6 +17,16 @@ const chunk = 2048
 // stands on, or a new one. adopt is called when the checkpoint is durable and before the store stands on it. The result
 // is the number of pages written.
 func (s *Store) Checkpoint(ctx context.Context, file func(size uint32) (*pagefile.File, error), adopt func() error) (pages int, err error) {
+	pages, err = s.checkpoint(ctx, file, adopt)
+	s.mu.Lock()
+	s.ckptErr = err
+	close(s.room)
+	s.room = make(chan struct{})
+	s.mu.Unlock()
+	return pages, err
+}
+
+func (s *Store) checkpoint(ctx context.Context, file func(size uint32) (*pagefile.File, error), adopt func() error) (pages int, err error) {
 	var sn Snapshot
 	if err := s.Pin(&sn, false); err != nil {
 		return 0, err
@@ -68,6 +78,8 @@ func (s *Store) Checkpoint(ctx context.Context, file func(size uint32) (*pagefil
 		t.Release()
 		return 0, fmt.Errorf("checkpoint: %w", err)
 	}
+	// The snapshot would keep what the checkpoint has just made superfluous.
+	sn.Release()
 	s.rebase(t, logged, commits, began)
 	return len(nos), nil
 }
@@ -128,8 +140,6 @@ func (s *Store) Collect() {
 		s.mu.Unlock()
 		s.mu.Lock()
 	}
-	close(s.room)
-	s.room = make(chan struct{})
 	s.mu.Unlock()
 }
 

@@ -48,10 +48,12 @@ func (sn *Snapshot) Release() {
 	s.snaps[sn.at].at = sn.at
 	s.snaps[last] = nil
 	s.snaps = s.snaps[:last]
+	outdated := sn.base != s.base
 	s.mu.Unlock()
 	base := sn.base
 	*sn = Snapshot{}
-	if base.Release() && s.o.Released != nil {
+	base.Release()
+	if outdated && s.o.Released != nil {
 		s.o.Released()
 	}
 }

@@ -66,7 +66,8 @@ type Store struct {
 	logged    int64         // bytes of records since the last checkpoint
 	commits   int64         // since the last checkpoint
 	dirty     time.Time     // of the first commit since the last checkpoint
-	room      chan struct{} // closed when a checkpoint made room
+	room      chan struct{} // closed when a checkpoint has ended
+	ckptErr   error         // how it has ended
 	parts     *assembly
 	pinned    []page.TXID // scratch of pins
 
@@ -243,12 +244,16 @@ func (s *Store) AcquireWriter(ctx context.Context, timeout time.Duration) error 
 }
 
 func (s *Store) waitForRoom(ctx context.Context) error {
-	for {
+	for waited := false; ; waited = true {
 		s.mu.RLock()
-		full, room := s.o.HighWater > 0 && s.bytes > s.o.HighWater, s.room
+		// What old snapshots keep in memory is nothing that a checkpoint could change.
+		full, room, err := s.o.HighWater > 0 && s.bytes > s.o.HighWater && s.commits > 0, s.room, s.ckptErr
 		s.mu.RUnlock()
 		if !full {
 			return nil
+		}
+		if waited && err != nil {
+			return fmt.Errorf("too much waits for a checkpoint: %w", err)
 		}
 		s.o.Changed()
 		select {
