@@ -19,7 +19,7 @@ func printable(b []byte) string {
 	return string(b)
 }
 
-func (e dtError) err(name string, text []byte) error {
+func (e dtError) err(name string, text []byte, dt *dateTime) error {
 	switch e {
 	case dtFieldRange:
 		return sqlerr.New("22008", "date/time field value out of range: \"%s\"", printable(text)).
@@ -29,7 +29,7 @@ func (e dtError) err(name string, text []byte) error {
 	case dtZoneRange:
 		return sqlerr.New("22009", "time zone displacement out of range: \"%s\"", printable(text))
 	case dtZoneUnknown:
-		return sqlerr.New("22023", "time zone in \"%s\" not recognized", printable(text))
+		return sqlerr.New("22023", "time zone \"%s\" not recognized", printable(dt.zoneName))
 	}
 	return errSyntax("22007", name, text)
 }
@@ -44,7 +44,7 @@ func ParseDate(text []byte, in *Input) (int32, error) {
 	}
 	dt, e := parseDateTime(text, in, false)
 	if e != dtOK {
-		return 0, e.err("date", text)
+		return 0, e.err("date", text, &dt)
 	}
 	switch dt.special {
 	case specialInfinity:
@@ -59,7 +59,7 @@ func ParseDate(text []byte, in *Input) (int32, error) {
 		return int32(days), nil
 	}
 	if !dt.hasDate() {
-		return 0, dtSyntax.err("date", text)
+		return 0, dtSyntax.err("date", text, &dt)
 	}
 	days := DaysFromCivil(dt.year, dt.month, dt.day)
 	if dt.year > maxDateYear+1 || !DateInRange(days) {
@@ -91,7 +91,7 @@ func ParseTimestamp(text []byte, withZone bool, in *Input) (int64, error) {
 	}
 	dt, e := parseDateTime(text, in, false)
 	if e != dtOK {
-		return 0, e.err(name, text)
+		return 0, e.err(name, text, &dt)
 	}
 	switch dt.special {
 	case specialInfinity:
@@ -111,7 +111,7 @@ func ParseTimestamp(text []byte, withZone bool, in *Input) (int64, error) {
 		return now, nil
 	}
 	if !dt.hasDate() {
-		return 0, dtSyntax.err(name, text)
+		return 0, dtSyntax.err(name, text, &dt)
 	}
 	if dt.year > maxYear+1 || dt.year < minYear-2 {
 		return 0, sqlerr.New("22008", "timestamp out of range: \"%s\"", printable(text))
@@ -156,7 +156,7 @@ func parseTimeZone(text []byte, name string, in *Input) (int64, int, error) {
 	}
 	dt, e := parseDateTime(text, in, true)
 	if e != dtOK {
-		return 0, 0, e.err(name, text)
+		return 0, 0, e.err(name, text, &dt)
 	}
 	if dt.special == specialNow {
 		local, off, _ := LocalTimestamp(TimestampOf(in.now()), in.Location)
@@ -164,11 +164,11 @@ func parseTimeZone(text []byte, name string, in *Input) (int64, int, error) {
 		return micros, off, nil
 	}
 	if dt.special != noSpecial || !dt.hasTime {
-		return 0, 0, dtSyntax.err(name, text)
+		return 0, 0, dtSyntax.err(name, text, &dt)
 	}
 	micros := dt.clock()
 	if micros > MicrosPerDay {
-		return 0, 0, dtRange.err(name, text)
+		return 0, 0, dtRange.err(name, text, &dt)
 	}
 	offset := dt.offset
 	if !dt.hasZone || dt.loc != nil {

@@ -367,6 +367,7 @@ func parseDateTime(text []byte, in *Input, timeOnly bool) (dt dateTime, err dtEr
 				}
 				loc, ok := LoadZone(string(t))
 				if !ok {
+					dt.zoneName = t
 					return dt, zoneOrSyntax(t)
 				}
 				dt.hasZone, dt.loc = true, loc

@@ -2,6 +2,7 @@ package types
 
 import (
 	"math"
+	"slices"
 	"strconv"
 
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
@@ -228,8 +229,7 @@ func intervalUnit(b []byte) (unit, bool) {
 	return unit{}, false
 }
 
-// ParseInterval reads an interval in any of PostgreSQL's input styles. fallback is the unit of a number without one
-// ("second" is PostgreSQL's own).
+// ParseInterval reads an interval in any of PostgreSQL's input styles; a number without a unit is seconds.
 func ParseInterval(text []byte, in *Input) (Span, error) {
 	if in == nil {
 		in = &defaultInput
@@ -241,7 +241,7 @@ func ParseInterval(text []byte, in *Input) (Span, error) {
 	case dtSyntax:
 		return v, errSyntax("22007", "interval", text)
 	}
-	return v, sqlerr.New("22008", "interval field value out of range: \"%s\"", printable(text))
+	return v, sqlerr.New("22015", "interval field value out of range: \"%s\"", printable(text))
 }
 
 func parseInterval(text []byte, in *Input) (Span, dtError) {
@@ -256,14 +256,9 @@ func parseInterval(text []byte, in *Input) (Span, dtError) {
 	ago := false
 	fields := 0
 	// SQL style: a leading minus applies to all fields.
-	sqlNegative := in.IntervalStyle == IntervalSQL && b[0] == '-'
-	if sqlNegative {
-		for _, c := range b[1:] {
-			if c == '-' && false || c == '+' {
-				sqlNegative = false
-			}
-		}
-	}
+	sqlNegative := in.IntervalStyle == IntervalSQL && b[0] == '-' && !containsByte(b[1:], '+')
+	seen := make([]unit, 0, 8)
+	repeated := false
 	var pending struct {
 		set  bool
 		n    int64
@@ -273,6 +268,8 @@ func parseInterval(text []byte, in *Input) (Span, dtError) {
 		if pending.set {
 			a.add(pending.n, pending.frac, u)
 			pending.set = false
+			repeated = repeated || slices.Contains(seen, u)
+			seen = append(seen, u)
 		}
 	}
 	sawDayTime := false
@@ -363,19 +360,6 @@ func parseInterval(text []byte, in *Input) (Span, dtError) {
 					}
 					frac, _ = strconv.ParseFloat("0"+string(b[fs:i]), 64)
 				}
-				if i < len(b) && (b[i] == 'e' || b[i] == 'E') && i+1 < len(b) && (isDigit(b[i+1]) || b[i+1] == '-' || b[i+1] == '+') {
-					es := i
-					i += 2
-					for i < len(b) && isDigit(b[i]) {
-						i++
-					}
-					f, err := strconv.ParseFloat(string(b[start:i]), 64)
-					if err != nil || math.Abs(f) > 1e17 {
-						return Span{}, dtRange
-					}
-					_ = es
-					n, frac = int64(f), f-math.Trunc(f)
-				}
 				if neg {
 					n, frac = -n, -frac
 				}
@@ -412,7 +396,7 @@ func parseInterval(text []byte, in *Input) (Span, dtError) {
 		}
 	}
 	flush(unit{'s', MicrosPerSecond})
-	if fields == 0 {
+	if fields == 0 || repeated {
 		return Span{}, dtSyntax
 	}
 	v, ok := a.interval()

@@ -7,7 +7,7 @@ import (
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
 )
 
-// Inet is an address with the length of its network prefix.
+// InetValue is an address with the length of its network prefix.
 type InetValue struct {
 	Addr netip.Addr
 	Bits int
@@ -25,7 +25,7 @@ func ParseInet(text []byte, cidr bool) (InetValue, bool) {
 	}
 	a, err := netip.ParseAddr(addr)
 	shortened := -1
-	if err != nil && cidr {
+	if err != nil && (cidr || mask != "") {
 		a, shortened, err = shortNetwork(addr)
 	}
 	if err != nil || a.Zone() != "" {

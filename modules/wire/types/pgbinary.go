@@ -145,6 +145,10 @@ func AppendPGBinary(dst []byte, t Type, v Value, f *PGFormat) ([]byte, error) {
 		return binary.BigEndian.AppendUint64(dst, math.Float64bits(y)), nil
 	case Int2Vector, OidVector:
 		return appendVectorBinary(dst, t, v)
+	case InternalChar:
+		if len(v.B) == 0 {
+			return append(dst, 0), nil
+		}
 	case Void:
 		return dst, nil
 	case Other:
@@ -602,6 +606,10 @@ func DecodePGBinary(t Type, b []byte) (Value, error) {
 		return Value{Class: String, B: out}, nil
 	case Void:
 		return StringValue(""), nil
+	case InternalChar:
+		if len(b) == 1 && b[0] == 0 {
+			return StringValue(""), nil
+		}
 	case Other:
 		if t.OID == 1562 {
 			bits, ok := decodeBitBinary(b)
