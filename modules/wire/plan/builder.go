@@ -30,7 +30,7 @@ type builder struct {
 	writes   bool
 	volatile bool
 	warnings []string
-	bare     *schema.Table // Expression: columns of this table are printed without a qualifier
+	through  *throughCTE // the query that shows what the planned change returns
 }
 
 func newBuilder(d ir.Dialect, env *Env, st *ir.Statement) *builder {
@@ -169,7 +169,6 @@ func Expression(e ir.Expr, d ir.Dialect, env *Env, scope *schema.Table) (sql str
 	b := newBuilder(d, env, nil)
 	sc := &level{}
 	if scope != nil {
-		b.bare = scope
 		it := b.tableItem(scope, scope.Name, "")
 		sc.items = []*item{it}
 	}
@@ -188,6 +187,9 @@ func View(q *ir.Query, d ir.Dialect, env *Env) (sql string, columns []Column, er
 }
 
 func (b *builder) selectPlan(q *ir.Query) *Plan {
+	if p := b.changingCTE(q); p != nil {
+		return p
+	}
 	p := &Plan{Verb: "SELECT"}
 	rel := b.query(q, &level{})
 	rel.settle(b)

@@ -12,6 +12,15 @@ import (
 
 // expr resolves an expression.
 func (b *builder) expr(e ir.Expr, sc *level) *node {
+	if len(sc.nulled) > 0 && sc.inside == 0 {
+		n := b.resolve(e, sc)
+		if n.sql != "" && slices.Contains(sc.nulled, n.sql) {
+			null := constant(types.Value{}, n.typ)
+			null.pos = n.pos
+			return null
+		}
+		return n
+	}
 	if !sc.checking || len(sc.groups) == 0 {
 		return b.resolve(e, sc)
 	}

@@ -94,7 +94,13 @@ func (b *builder) tableRef(t *ir.Table, sc *level) (string, []*item) {
 			return "(SELECT 1) AS " + quote(b.alias("dual")), nil
 		}
 	}
-	tab := b.table(t.Name)
+	tab := b.findTable(t.Name)
+	if tab == nil {
+		if sql, it := b.sequenceRef(t, name); it != nil {
+			return sql, []*item{it}
+		}
+		b.noTable(t.Name)
+	}
 	b.touch(tab, "SELECT", "")
 	ref := quote(b.alias(name))
 	it := b.tableItem(tab, name, ref)
@@ -107,6 +113,32 @@ func (b *builder) tableRef(t *ir.Table, sc *level) (string, []*item) {
 		sql += " AS " + ref
 	}
 	return sql, []*item{it}
+}
+
+// sequenceRef reads a sequence as the table of one row that it is in PostgreSQL; nil when there is none of that name.
+func (b *builder) sequenceRef(t *ir.Table, name string) (string, *item) {
+	if b.my() || b.env.Schema == nil {
+		return "", nil
+	}
+	q, ok := b.env.Schema.Relation(b.env.SearchPath, t.Name.Schema, t.Name.Name).(*schema.Sequence)
+	if !ok {
+		return "", nil
+	}
+	ref := quote(b.alias(name))
+	it := &item{name: name, namespace: q.Namespace, ref: ref, visible: true, named: true}
+	for _, c := range [...]struct {
+		name string
+		kind types.Kind
+	}{{"last_value", types.Int8}, {"log_cnt", types.Int8}, {"is_called", types.Bool}} {
+		it.columns = append(it.columns, &column{name: c.name, alias: name, sql: ref + "." + quote(c.name), typ: types.T(c.kind), notNull: true, span: spanOf(types.T(c.kind))})
+	}
+	b.renameColumns(it, t.Columns)
+	prefix := ""
+	if q.Namespace == schema.TempNamespace {
+		prefix = "temp."
+	}
+	return "(SELECT value AS \"last_value\", 0 AS \"log_cnt\", called AS \"is_called\" FROM " + prefix + "\"__bop_sequences\" WHERE oid = " +
+		constantInt(int64(q.OID)) + ") AS " + ref, it
 }
 
 // rebase copies columns under another alias.

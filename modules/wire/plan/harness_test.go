@@ -110,6 +110,9 @@ func (d *db) do(st *ir.Statement) (p *plan.Plan, rows []string, err error) {
 		}
 	}
 	rows, err = d.run(p)
+	if err != nil {
+		err = fromSQLite(err)
+	}
 	return p, rows, err
 }
 
@@ -155,6 +158,14 @@ func text(d ir.Dialect, t types.Type, v types.Value) string {
 		return string(types.AppendMySQLText(nil, t, v, nil))
 	}
 	return string(types.AppendPGText(nil, t, v, nil))
+}
+
+// fromSQLite is the error that a client would see; what SQLite refuses to compile stays as it is, to be seen in tests.
+func fromSQLite(err error) error {
+	if e := sqlerr.FromSQLite(err); e.State != "XX000" && e.State != "42601" {
+		return e
+	}
+	return err
 }
 
 // describe prints a plan for a golden file.

@@ -126,6 +126,7 @@ func (b *builder) insertColumns(ins *insertion) {
 			ins.columns = ins.columns[:n] // PostgreSQL: fewer values fill the first columns
 		}
 	}
+	b.dropGenerated(ins)
 	ins.given = len(ins.columns)
 	for _, c := range t.Columns {
 		if slices.Contains(ins.columns, c) || generated(c) {
@@ -146,6 +147,48 @@ func (b *builder) insertColumns(ins *insertion) {
 			ins.columns = append(ins.columns, c)
 		}
 	}
+}
+
+// dropGenerated takes generated columns out of the list, and their DEFAULTs out of VALUES: SQLite allows neither.
+func (b *builder) dropGenerated(ins *insertion) {
+	i := slices.IndexFunc(ins.columns, generated)
+	if i < 0 {
+		return
+	}
+	var v *ir.Values
+	if ins.s.Source != nil {
+		v, _ = ins.s.Source.Body.(*ir.Values)
+	}
+	if v == nil {
+		if ins.s.Source == nil || len(ins.s.Columns) == 0 && b.my() {
+			ins.columns = slices.DeleteFunc(ins.columns, generated)
+		}
+		return
+	}
+	width := len(ins.columns)
+	rows := make([][]ir.Expr, len(v.Rows))
+	for r, row := range v.Rows {
+		if len(row) != width {
+			if b.pg() || len(row) > 0 {
+				b.checkWidth(&insertion{given: width}, len(row), r+1)
+			}
+			rows[r] = row
+			continue
+		}
+		for k, e := range row {
+			if generated(ins.columns[k]) {
+				_, isDefault := e.(*ir.Default)
+				b.checkGenerated(ins, ins.columns[k], isDefault)
+				continue
+			}
+			rows[r] = append(rows[r], e)
+		}
+	}
+	ins.columns = slices.DeleteFunc(ins.columns, generated)
+	insert, source := *ins.s, *ins.s.Source
+	source.Body = &ir.Values{Rows: rows}
+	insert.Source = &source
+	ins.s = &insert
 }
 
 // sourceWidth is the number of values of each VALUES row, -1 for other sources.
@@ -266,17 +309,10 @@ func (b *builder) insertValues(ins *insertion, v *ir.Values, sc *level) string {
 			c := ins.columns[k]
 			var n *node
 			if _, isDefault := e.(*ir.Default); isDefault {
-				b.checkGenerated(ins, c, true)
 				n = b.defaultNode(c, ins.table)
-				if generated(c) {
-					n = nil
-				}
 			} else {
 				b.checkGenerated(ins, c, false)
 				n = b.assign(c, b.single(b.expr(e, vl)), ins.table)
-			}
-			if n == nil {
-				b.unsupported("DEFAULT for a generated column in INSERT … VALUES: leave the column out")
 			}
 			if vl.assigned != nil {
 				vl.assigned[quote(ins.table.SQLName)+"."+quote(c.Name)] = n
@@ -492,6 +528,9 @@ func (b *builder) returning(items []ir.Item, it *item, others []*item, out *stri
 		rel.core.outputs = append(rel.core.outputs, b.item(x, sc)...)
 	}
 	rel.settle(b)
+	if b.through != nil {
+		b.through.apply(b, rel)
+	}
 	out.WriteString(" RETURNING ")
 	rel.core.printOutputs(b, out, nil)
 	return rel.columns()

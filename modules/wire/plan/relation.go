@@ -32,7 +32,8 @@ type core struct {
 	group    string
 	having   string
 	windows  string
-	rollup   []*core
+	rollup   []*core // WITH ROLLUP: the same with ever fewer grouping keys
+	keys     []string
 }
 
 // setOp is UNION, INTERSECT or EXCEPT.
@@ -278,11 +279,11 @@ func (c *core) print(b *builder, s *strings.Builder, names []string, r *relation
 		c.printDistinctOn(b, s, names, r)
 		return
 	}
-	c.printSelect(b, s, names, "")
-	for _, extra := range c.rollup {
-		s.WriteString(" UNION ALL ")
-		extra.printSelect(b, s, nil, "")
+	if len(c.rollup) > 0 {
+		c.printRollup(b, s, names, len(r.order) == 0)
+		return
 	}
+	c.printSelect(b, s, names, "")
 }
 
 func (c *core) printSelect(b *builder, s *strings.Builder, names []string, extra string) {

@@ -202,8 +202,3 @@ func (b *builder) recordset(f *ir.Func, alias string, t *ir.TableFunc, sc *level
 	t.Columns = nil
 	return c
 }
-
-// rollup is GROUP BY … WITH ROLLUP: the grouping again with ever fewer keys, the others NULL.
-func (b *builder) rollup(s *ir.Select, q *ir.Query, c *core, sc *level) {
-	b.unsupported("GROUP BY … WITH ROLLUP")
-}

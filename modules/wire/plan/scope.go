@@ -29,7 +29,8 @@ type level struct {
 	checking  bool
 	groups    []string // printed grouping expressions
 	ungrouped []use
-	inside    int // depth of aggregate arguments
+	nulled    []string // printed grouping expressions that are NULL in this row of WITH ROLLUP
+	inside    int      // depth of aggregate arguments
 	sets      []*tableCall
 	aggregate bool             // an aggregate was seen
 	assigned  map[string]*node // MySQL: columns that the statement has assigned already

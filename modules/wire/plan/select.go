@@ -65,7 +65,7 @@ func (b *builder) selectBody(s *ir.Select, q *ir.Query, r *relation, sc *level) 
 		b.joinSets(c, sc)
 	}
 	if s.WithRollup {
-		b.rollup(s, q, c, sc)
+		b.rollup(s, c, sc)
 	}
 }
 

@@ -1,0 +1,209 @@
+package plan_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// The files of testdata/postgres and testdata/mysql hold statements with what a real server answers. They are written by
+//
+//	go test ./plan -run TestSameAsPostgres -psql "psql -h HOST -p PORT -U postgres -d scratch"
+//	go test ./plan -run TestSameAsMySQL -mysql "mariadb -h HOST -P PORT -u root scratch"
+//
+// against an empty database that may be cleared, and read by the tests without a server. Lines that begin with "ours:"
+// replace the recorded answer where ours differs and the reason is beside it.
+var (
+	psql  = flag.String("psql", "", "command that runs SQL from its input on PostgreSQL: records testdata/postgres")
+	mysql = flag.String("mysql", "", "command that runs SQL from its input on MySQL or MariaDB: records testdata/mysql")
+)
+
+// block is a command of a recorded file.
+type block struct {
+	line  int
+	head  string
+	body  string
+	want  string
+	plain string // comments and empty lines
+}
+
+func readBlocks(t *testing.T, file string) []block {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []block
+	lines := strings.Split(strings.TrimRight(string(data), "\n"), "\n")
+	for i := 0; i < len(lines); {
+		if lines[i] == "" || strings.HasPrefix(lines[i], "#") {
+			out = append(out, block{plain: lines[i] + "\n"})
+			i++
+			continue
+		}
+		b := block{line: i + 1, head: lines[i]}
+		for i++; i < len(lines) && lines[i] != "" && lines[i] != "----"; i++ {
+			b.body += lines[i] + "\n"
+		}
+		if i < len(lines) && lines[i] == "----" {
+			for i++; i < len(lines) && lines[i] != ""; i++ {
+				b.want += lines[i] + "\n"
+			}
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+func writeBlocks(t *testing.T, file string, bs []block) {
+	var s strings.Builder
+	for _, b := range bs {
+		if b.plain != "" {
+			s.WriteString(b.plain)
+			continue
+		}
+		s.WriteString(b.head + "\n" + b.body)
+		if b.head != "setup" {
+			s.WriteString("----\n" + b.want)
+		}
+	}
+	if err := os.WriteFile(file, []byte(s.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func compareFiles(t *testing.T, dialectName string, record func(*testing.T, []block)) {
+	files, err := filepath.Glob("testdata/" + dialectName + "/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) {
+			bs := readBlocks(t, file)
+			if record != nil {
+				record(t, bs)
+				writeBlocks(t, file, bs)
+			}
+			d := openDB(t)
+			for _, b := range bs {
+				if b.plain != "" {
+					continue
+				}
+				got := d.answer(b.head, dialectName, b.body)
+				want := b.want
+				if ours, ok := oursOf(b.want); ok {
+					want = ours
+				}
+				if got != want {
+					t.Errorf("%s:%d: %s----\ngot:\n%s\nwant:\n%s", file, b.line, b.body, got, want)
+				}
+			}
+		})
+	}
+}
+
+// oursOf returns the lines of an answer that are marked as ours.
+func oursOf(want string) (string, bool) {
+	var s strings.Builder
+	for l := range strings.Lines(want) {
+		if rest, ok := strings.CutPrefix(l, "ours: "); ok {
+			s.WriteString(rest)
+		}
+	}
+	return s.String(), s.Len() > 0
+}
+
+// answer runs the statements of a block and prints rows, or the error as the recording does.
+func (d *db) answer(head, dialectName, body string) string {
+	list, dialect, err := parse(dialectName, body)
+	if err != nil {
+		return shortError(errorText(dialect, err))
+	}
+	var s strings.Builder
+	for _, st := range list {
+		p, rows, err := d.do(st)
+		if err != nil {
+			text := shortError(errorText(dialect, err))
+			if p != nil && strings.HasPrefix(text, "error: sqlite3") {
+				text += "sql: " + p.SQL + "\n"
+			}
+			s.WriteString(text)
+			continue
+		}
+		if head == "setup" {
+			continue
+		}
+		for _, r := range rows {
+			s.WriteString(strings.ReplaceAll(r, "\n", `\n`) + "\n")
+		}
+	}
+	return s.String()
+}
+
+// shortError keeps the first line of an error.
+func shortError(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line + "\n"
+}
+
+func TestSameAsPostgres(t *testing.T) {
+	var record func(*testing.T, []block)
+	if *psql != "" {
+		record = recordPostgres
+	}
+	compareFiles(t, "postgres", record)
+}
+
+func recordPostgres(t *testing.T, bs []block) {
+	var in bytes.Buffer
+	in.WriteString("\\set VERBOSITY verbose\n\\pset null NULL\nDROP SCHEMA public CASCADE; CREATE SCHEMA public; SET timezone = 'UTC';\n")
+	for i, b := range bs {
+		if b.plain != "" {
+			continue
+		}
+		fmt.Fprintf(&in, "\\echo @@ %d\n%s\n", i, strings.TrimSuffix(strings.TrimSpace(b.body), ";")+";")
+	}
+	words := append(strings.Fields(*psql), "-X", "-q", "-A", "-t", "-f", "-")
+	cmd := exec.Command(words[0], words[1:]...)
+	cmd.Stdin = &in
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	current := -1
+	for l := range strings.Lines(string(out)) {
+		if n, ok := strings.CutPrefix(l, "@@ "); ok {
+			fmt.Sscan(n, &current)
+			b := &bs[current]
+			if ours, ok := oursOf(b.want); ok {
+				b.want = ""
+				for o := range strings.Lines(ours) {
+					b.want += "ours: " + o
+				}
+				continue
+			}
+			b.want = ""
+			continue
+		}
+		if current < 0 || bs[current].head == "setup" {
+			if strings.Contains(l, "ERROR:") {
+				t.Errorf("%s", l)
+			}
+			continue
+		}
+		if _, msg, ok := strings.Cut(l, "ERROR:  "); ok {
+			bs[current].want += "error: " + strings.Replace(msg, ": ", " ", 1)
+			continue
+		}
+		if strings.HasPrefix(l, "LINE ") || strings.HasPrefix(l, "LOCATION:") || strings.HasPrefix(l, "HINT:") || strings.HasPrefix(l, "DETAIL:") ||
+			strings.HasPrefix(strings.TrimSpace(l), "^") || strings.Contains(l, "NOTICE:") || strings.HasPrefix(l, "CONTEXT:") ||
+			strings.Contains(l, " NAME:  ") {
+			continue
+		}
+		bs[current].want += l
+	}
+}
