@@ -314,7 +314,7 @@ func (f *FS) SyncDir(dir string) error {
 		return pathError("fsync", dir, err)
 	}
 	f.moves = slices.DeleteFunc(f.moves, func(m move) bool {
-		if filepath.Dir(m.from+m.to) != dir && filepath.Dir(m.from) != dir && filepath.Dir(m.to) != dir {
+		if (m.from == "" || filepath.Dir(m.from) != dir) && (m.to == "" || filepath.Dir(m.to) != dir) {
 			return false
 		}
 		m.apply(f.durable)

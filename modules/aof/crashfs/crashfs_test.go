@@ -116,6 +116,16 @@ func TestCrash(t *testing.T) {
 			t.Fatal("the write is not undecided")
 		}
 	})
+	t.Run("a sector that has a later write has the earlier ones too", func(t *testing.T) {
+		f, x := setup(t)
+		write(t, x, 0, []byte{3})
+		write(t, x, 1, []byte{4})
+		for mode, image := range f.Images(40) {
+			if got := content(t, image, "/d/a"); got[1] == 4 && got[0] != 3 {
+				t.Fatalf("%s: the sector begins with %v", mode, got[:2])
+			}
+		}
+	})
 	t.Run("the same seed gives the same image", func(t *testing.T) {
 		f, x := setup(t)
 		write(t, x, 100, bytes.Repeat([]byte{7}, 10*Sector))
@@ -151,6 +161,36 @@ func TestFaults(t *testing.T) {
 		}
 		if len(content(t, f.Image(Lost, 0), "/d/a")) != 0 {
 			t.Fatal("saved by a later sync")
+		}
+	})
+	t.Run("bytes of a failed sync don't come back over bytes that a later sync saved", func(t *testing.T) {
+		f := New()
+		must(t, f.MkdirAll("/d", 0o700))
+		y := create(t, f, "/d/y")
+		must(t, f.SyncDir("/d"))
+		write(t, y, 0, bytes.Repeat([]byte{1}, 3*Sector))
+		f.Inject(func(op Op) error {
+			if op.Kind == Sync {
+				return syscall.EIO
+			}
+			return nil
+		})
+		if err := y.Sync(); !errors.Is(err, syscall.EIO) {
+			t.Fatalf("got %v", err)
+		}
+		f.Inject(nil)
+		write(t, y, Sector+7, []byte{2})
+		must(t, y.Sync())
+		lost := false
+		for mode, image := range f.Images(40) {
+			got := content(t, image, "/d/y")
+			if got[Sector+7] != 2 || got[Sector+6] != 1 {
+				t.Fatalf("%s: the saved sector has %v", mode, got[Sector+6:Sector+8])
+			}
+			lost = lost || got[0] == 0
+		}
+		if !lost {
+			t.Error("no image lacks what the failed sync gave up")
 		}
 	})
 	t.Run("a full disk takes what fits and says so", func(t *testing.T) {

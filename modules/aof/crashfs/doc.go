@@ -20,8 +20,9 @@
 // # What survives
 //
 // Sync makes a file's bytes and length durable, SyncDir a folder's names. Everything since then may survive or not, at
-// the granularity of a sector (512 bytes): see Mode. A file whose name was never synced disappears, as POSIX allows. After a failed
-// Sync the bytes that it should have saved are still read back, but no later Sync saves them: so does Linux.
+// the granularity of a sector (512 bytes): see Mode. A file whose name was never synced disappears,
+// as POSIX allows. A sector is as the cache held it at some moment. After a failed Sync the bytes that it should have
+// saved are still read back, but a later Sync saves them only where their sector was written again: so does Linux.
 //
 // # Concurrency
 //

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"slices"
 
 	"github.com/bop-platform/bop/modules/aof/fsys"
@@ -137,12 +138,48 @@ func (x *file) Sync() error {
 		n.doomed = len(n.pending)
 		return pathError("fdatasync", x.name, err)
 	}
-	// What an earlier failed Sync gave up stays undecided; the rest is safe.
-	for _, c := range n.pending[n.doomed:] {
-		n.safe = c.apply(n.safe)
-	}
-	n.pending = n.pending[:n.doomed:n.doomed]
+	n.settle()
 	return nil
+}
+
+// settle makes everything pending safe, except what an earlier failed Sync gave up: that stays undecided, but not in
+// sectors that were written again, because those are saved as the cache has them.
+func (n *inode) settle() {
+	var left []change
+	for _, c := range n.pending[:n.doomed] {
+		if c.data == nil {
+			n.safe = c.apply(n.safe) // a length is the inode's, which any later Sync writes
+			continue
+		}
+		left = append(left, c)
+	}
+	for _, c := range n.pending[n.doomed:] {
+		left = n.save(c, left)
+	}
+	n.pending, n.doomed = left, len(left)
+}
+
+// save makes a change safe, with what its sectors hold of earlier ones, and returns the earlier ones that are left.
+func (n *inode) save(c change, earlier []change) (left []change) {
+	from := c.off / Sector * Sector
+	to := (c.off + int64(len(c.data)) + Sector - 1) / Sector * Sector
+	if c.data == nil {
+		from, to = c.size, math.MaxInt64
+	}
+	for _, e := range earlier {
+		end := e.off + int64(len(e.data))
+		if e.off < from {
+			left = append(left, change{off: e.off, data: e.data[:min(end, from)-e.off]})
+		}
+		if lo, hi := max(e.off, from), min(end, to); lo < hi {
+			n.safe = change{off: lo, data: e.data[lo-e.off : hi-e.off]}.apply(n.safe)
+		}
+		if end > to {
+			left = append(left, change{off: max(e.off, to), data: e.data[max(e.off, to)-e.off:]})
+		}
+	}
+	n.safe = c.apply(n.safe)
+	return left
 }
 
 func (c change) apply(data []byte) []byte {

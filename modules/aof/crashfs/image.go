@@ -89,21 +89,50 @@ func (n *inode) after(mode Mode, random *rand.Rand) []byte {
 			data = c.apply(data)
 		}
 	case Reordered:
-		for _, c := range n.pending {
-			if c.data == nil {
-				if random.IntN(2) == 0 {
-					data = c.apply(data)
-				}
-				continue
-			}
-			for part := range sectors(c) {
-				if random.IntN(2) == 0 {
-					data = part.apply(data)
-				}
-			}
-		}
+		return n.reordered(random)
 	}
 	return data
+}
+
+// reordered chooses for each sector how many of the changes to it happened: a sector on the disk is one that the cache
+// held at some moment, so a later change is never there without the earlier ones. The length is chosen likewise.
+func (n *inode) reordered(random *rand.Rand) []byte {
+	cache := slices.Clone(n.safe)
+	versions := map[int64][][]byte{} // of sectors, the safe one first
+	lengths := []int64{int64(len(cache))}
+	longest := len(cache)
+	keep := func(sector int64) {
+		var b [Sector]byte
+		if off := sector * Sector; off < int64(len(cache)) {
+			copy(b[:], cache[off:])
+		}
+		versions[sector] = append(versions[sector], b[:])
+	}
+	for _, c := range n.pending {
+		from, to := c.off, c.off+int64(len(c.data))
+		if c.data == nil { // what is between the two lengths becomes zeros
+			from, to = min(c.size, int64(len(cache))), int64(len(cache))
+		}
+		for sector := from / Sector; sector*Sector < to; sector++ {
+			if versions[sector] == nil {
+				keep(sector)
+			}
+		}
+		cache = c.apply(cache)
+		for sector := from / Sector; sector*Sector < to; sector++ {
+			keep(sector)
+		}
+		lengths = append(lengths, int64(len(cache)))
+		longest = max(longest, len(cache))
+	}
+	data := resized(slices.Clone(n.safe), int64(longest))
+	for _, sector := range slices.Sorted(maps.Keys(versions)) { // in order, so that a seed means one image
+		choices := versions[sector]
+		if off := sector * Sector; off < int64(longest) {
+			copy(data[off:], choices[random.IntN(len(choices))])
+		}
+	}
+	return resized(data, lengths[random.IntN(len(lengths))])
 }
 
 // sectorCut returns how many bytes of a write happen when it is torn at a sector's end.
@@ -118,17 +147,4 @@ func sectorCut(c change, random *rand.Rand) int {
 		return 0
 	}
 	return min(first+(k-1)*Sector, len(c.data))
-}
-
-// sectors divides a write at the sectors' ends.
-func sectors(c change) iter.Seq[change] {
-	return func(yield func(change) bool) {
-		for off, data := c.off, c.data; len(data) > 0; {
-			n := min(Sector-int(off%Sector), len(data))
-			if !yield(change{off: off, data: data[:n]}) {
-				return
-			}
-			off, data = off+int64(n), data[n:]
-		}
-	}
 }
