@@ -574,10 +574,12 @@ func (b *builder) caseExpr(x *ir.Case, sc *level) *node {
 	for _, w := range x.Whens {
 		results = append(results, b.expr(w.Then, sc))
 	}
+	ordered := results
 	if x.Else != nil {
 		results = append(results, b.expr(x.Else, sc))
+		ordered = append(slices.Clone(results[len(results)-1:]), results[:len(results)-1]...) // ELSE counts first
 	}
-	t := b.commonType(results, "CASE")
+	t := b.commonType(ordered, "CASE")
 	if t.Kind == types.Unknown {
 		t = types.T(types.Text)
 	}

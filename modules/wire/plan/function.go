@@ -197,12 +197,6 @@ func (b *builder) choose(sigs []*funcs.Signature, args []*node, operator bool) (
 	if len(sigs) == 0 {
 		return nil, nil
 	}
-	for i, a := range args {
-		if a.row != nil && a.sql == "" {
-			_ = i
-			continue
-		}
-	}
 	var found []binding
 	for _, s := range sigs {
 		if bd, ok := bind(s, len(args)); ok {
@@ -393,6 +387,10 @@ func (b *builder) choosePostgres(found []binding, args []*node, operator bool) (
 	}
 	if len(found) == 1 {
 		return found[0], true
+	}
+	if operator && len(args) == 2 && args[0].open && args[1].open {
+		b.failAt(sqlerr.New("42725", "operator is not unique: unknown %s unknown", found[0].sig.Name).
+			WithHint("Could not choose a best candidate operator. You might need to add explicit type casts."), args[0].pos)
 	}
 	// Overloads for everything come last; among equals the first defined.
 	found = best(found, func(bd binding) int {
@@ -757,6 +755,10 @@ func (b *builder) recordText(n *node) string {
 	args := make([]*node, len(n.row))
 	for i, f := range n.row {
 		f = b.settle(f)
+		if f.typ.Kind == types.Bool {
+			args[i] = raw("CASE "+f.arg()+" WHEN 1 THEN 't' WHEN 0 THEN 'f' END", types.T(types.Text))
+			continue
+		}
 		if t := b.textOf(f); t != nil {
 			f = t
 		}

@@ -138,7 +138,7 @@ func (d *db) answer(head, dialectName, body string) string {
 			continue
 		}
 		for _, r := range rows {
-			s.WriteString(strings.ReplaceAll(r, "\n", `\n`) + "\n")
+			s.WriteString(r + "\n")
 		}
 	}
 	return s.String()

@@ -16,6 +16,11 @@ type tableCall struct {
 	ref     string // quoted alias
 	columns []*column
 	single  bool // one column, that of a scalar type
+
+	// of a call in a select list, to print it again over a grouped query:
+	sig  *funcs.Signature
+	args []*node
+	name string
 }
 
 // tableCallOf prints a chosen set-returning signature under an alias.
@@ -56,14 +61,12 @@ func (b *builder) setCall(f *ir.Func, s *funcs.Signature, args []*node, sc *leve
 	if sc.clause != inSelect && sc.clause != inOrder {
 		b.failAt(sqlerr.New("0A000", "set-returning functions are not allowed in %s", clauseNames[sc.clause]), f.Pos)
 	}
-	if sc.grouped {
-		b.unsupported("a set-returning function in the select list of a grouped query")
-	}
 	c := b.tableCallOf(s, args, f.Name)
+	c.sig, c.args, c.name = s, args, f.Name
 	sc.sets = append(sc.sets, c)
 	if c.single {
 		n := c.columns[0].node()
-		n.column = nil
+		n.column, n.rows = nil, c
 		return n
 	}
 	n := &node{typ: types.T(types.Record), atom: true, row: []*node{}}
@@ -76,7 +79,11 @@ func (b *builder) setCall(f *ir.Func, s *funcs.Signature, args []*node, sc *leve
 
 // joinSets adds the set-returning functions of a select list to FROM. Several advance in step, as far as the first has
 // rows.
-func (b *builder) joinSets(c *core, sc *level) {
+func (b *builder) joinSets(r *relation, sc *level) {
+	c := r.core
+	if sc.grouped {
+		c = b.expandGrouped(r, sc)
+	}
 	for i, t := range sc.sets {
 		part := t.sql + " AS " + t.ref
 		switch {
@@ -88,6 +95,63 @@ func (b *builder) joinSets(c *core, sc *level) {
 			c.from += " LEFT JOIN " + part + " ON " + t.ref + ".rowid = " + sc.sets[0].ref + ".rowid"
 		}
 	}
+}
+
+// expandGrouped puts a grouped query into FROM, so that the set-returning functions of its select list run over its rows.
+func (b *builder) expandGrouped(r *relation, sc *level) *core {
+	inner := r.core
+	ref := quote(b.alias("q"))
+	var hidden []output
+	keep := func(n *node) *node {
+		n = b.settle(n)
+		if n.value != nil {
+			return n
+		}
+		name := "c" + strconv.Itoa(len(hidden)+1)
+		hidden = append(hidden, output{name, n})
+		out := *n
+		out.sql, out.atom, out.column, out.fast = ref+"."+quote(name), true, nil, ""
+		return &out
+	}
+	outer := &core{distinct: inner.distinct, on: inner.on}
+	found := 0
+	for _, o := range inner.outputs {
+		if o.node.rows == nil {
+			outer.outputs = append(outer.outputs, output{o.name, keep(o.node)})
+			continue
+		}
+		found++
+		outer.outputs = append(outer.outputs, o)
+	}
+	if found != len(sc.sets) || len(inner.on) > 0 {
+		b.unsupported("an expression around a set-returning function in the select list of a grouped query")
+	}
+	for i, t := range sc.sets {
+		args := make([]*node, len(t.args))
+		for k, a := range t.args {
+			args[k] = keep(a)
+		}
+		alias := t.ref
+		again := b.tableCallOf(t.sig, args, t.name)
+		again.ref = alias
+		sc.sets[i] = again
+	}
+	for i := range r.order {
+		if r.order[i].ordinal == 0 {
+			r.order[i].node = keep(r.order[i].node)
+		}
+	}
+	plain := *inner
+	plain.outputs, plain.distinct = hidden, false
+	names := make([]string, len(hidden))
+	for i := range hidden {
+		names[i] = hidden[i].name
+	}
+	var s strings.Builder
+	plain.print(b, &s, names, &relation{core: &plain})
+	outer.from = "(" + s.String() + ") AS " + ref
+	r.core = outer
+	return outer
 }
 
 // tableFunc is a function in FROM.

@@ -62,7 +62,7 @@ func (b *builder) selectBody(s *ir.Select, q *ir.Query, r *relation, sc *level) 
 	}
 	b.checkGrouped(sc)
 	if len(sc.sets) > 0 {
-		b.joinSets(c, sc)
+		b.joinSets(r, sc)
 	}
 	if s.WithRollup {
 		b.rollup(s, c, sc)
@@ -151,6 +151,8 @@ func (b *builder) isAggregate(f *ir.Func) bool {
 		return true
 	case "min", "max":
 		return true
+	case "json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg":
+		return b.pg()
 	}
 	for _, s := range funcs.Lookup(b.d, f.Name) {
 		if s.Form == funcs.Aggregate {
