@@ -380,6 +380,9 @@ func (b *builder) quantified(x *ir.Quantified, sc *level) *node {
 		arr = b.close(arr, t, implicit)
 	}
 	elem, source := b.elements(arr, x.Pos)
+	if arr.isNull() {
+		return constant(types.Value{}, b.boolType())
+	}
 	if v.open {
 		v = b.close(v, elem, implicit)
 	}
@@ -390,14 +393,17 @@ func (b *builder) quantified(x *ir.Quantified, sc *level) *node {
 	if x.Op == "=" && !x.All || x.Op == "<>" && x.All {
 		lc, rc, coll, ok := b.comparable(v, value)
 		if ok {
-			not, tail := "", ""
+			not := ""
 			if x.All {
 				not = "NOT "
-				if !arr.notNull {
-					tail = " AND (" + arr.arg() + " IS NOT NULL OR NULL)" // of a NULL array nothing is known
-				}
 			}
-			return b.boolean(lc.arg() + coll + " " + not + "IN (SELECT " + rc.text() + " FROM " + from + ")" + tail)
+			sql := lc.arg() + coll + " " + not + "IN (SELECT " + rc.text() + " FROM " + from + ")"
+			if arr.notNull || !x.All && (sc.clause == inWhere || sc.clause == inJoin) {
+				return b.boolean(sql) // in a condition false does for unknown, and an index can be used
+			}
+			n := b.boolean("CASE WHEN " + arr.arg() + " IS NOT NULL THEN " + sql + " END")
+			n.atom = true
+			return n
 		}
 	}
 	return b.anyAll(v, x, value, from, arr)

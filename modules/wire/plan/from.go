@@ -44,13 +44,18 @@ func needsParens(te ir.TableExpr) bool {
 func (b *builder) addItem(it *item, sc *level) {
 	if it.named && it.name != "" {
 		for _, other := range sc.items {
-			if other.named && b.sameTable(other.name, it.name) && (b.pg() || other.namespace == it.namespace || it.namespace == "" || other.namespace == "") {
+			if other.named && b.sameTable(other.name, it.name) && b.conflict(other, it) {
 				b.fail(sqlerr.New("42712", "table name \"%s\" specified more than once", it.name).
 					My(1066, "Not unique table/alias: '%s'", it.name))
 			}
 		}
 	}
 	sc.items = append(sc.items, it)
+}
+
+// conflict reports whether two FROM elements of one name can't stand together: unaliased tables of different schemas can.
+func (b *builder) conflict(x, y *item) bool {
+	return x.namespace == "" || y.namespace == "" || x.namespace == y.namespace
 }
 
 // tableExpr resolves one FROM element. Items that it can refer to (LATERAL, functions) are in sc already; its own are
@@ -219,7 +224,7 @@ func (b *builder) join(j *ir.Join, sc *level) (string, []*item) {
 	}
 	for _, r := range right {
 		for _, l := range left {
-			if r.named && l.named && r.name != "" && b.sameTable(l.name, r.name) && (b.pg() || l.namespace == r.namespace) {
+			if r.named && l.named && r.name != "" && b.sameTable(l.name, r.name) && b.conflict(l, r) {
 				b.fail(sqlerr.New("42712", "table name \"%s\" specified more than once", r.name).
 					My(1066, "Not unique table/alias: '%s'", r.name))
 			}
@@ -244,16 +249,12 @@ func (b *builder) join(j *ir.Join, sc *level) (string, []*item) {
 		merged, cond = b.merge(j, using, left, right, sc)
 		items = append(items, merged)
 	case j.On != nil:
+		// The condition sees the join's own two sides and the outer queries, not the elements further left.
 		saved, savedClause := sc.items, sc.clause
-		sc.items, sc.clause = items, inJoin
-		if b.pg() {
-			// References to siblings to the left are an error in PostgreSQL unless they are lateral: the
-			// condition sees its own two sides and the outer queries.
-			sc.items = items
-		}
+		sc.items, sc.hidden, sc.clause = items, saved, inJoin
 		n := b.mustBool(b.expr(j.On, sc), "JOIN/ON", -1)
 		cond = b.truth(n)
-		sc.items, sc.clause = saved, savedClause
+		sc.items, sc.hidden, sc.clause = saved, nil, savedClause
 	}
 	if j.Alias != "" {
 		if merged == nil {

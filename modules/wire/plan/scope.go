@@ -14,7 +14,9 @@ import (
 type level struct {
 	outer *level
 	items []*item
-	ctes  []*cte
+	// hidden are FROM elements that can't be referred to where the resolution stands; errors speak of them.
+	hidden []*item
+	ctes   []*cte
 
 	// outputs are the select list's names, for the places where the dialect lets expressions use them.
 	outputs      []output
@@ -280,10 +282,17 @@ func (b *builder) findCTE(sc *level, name string) *cte {
 // findItem looks for the FROM element that a qualifier names, from the inside out.
 func (b *builder) findItem(sc *level, namespace, name string) (*item, *level) {
 	for l := sc; l != nil; l = l.outer {
+		var found *item
 		for _, it := range l.items {
 			if it.named && b.sameTable(it.name, name) && (namespace == "" || namespace == it.namespace || b.d == ir.MySQL && namespace == b.env.Database) {
-				return it, l
+				if found != nil && b.pg() {
+					b.fail(sqlerr.New("42P09", "table reference \"%s\" is ambiguous", name))
+				}
+				found = it
 			}
+		}
+		if found != nil {
+			return found, l
 		}
 	}
 	return nil, nil
@@ -334,10 +343,19 @@ func (b *builder) findColumn(r *ir.ColumnRef, sc *level) *node {
 		if it == nil {
 			return nil
 		}
+		var found *column
 		for _, c := range it.columns {
-			if b.same(c.name, r.Name) {
-				return b.useColumn(c, it, l, r.Pos)
+			if !b.same(c.name, r.Name) {
+				continue
 			}
+			if found != nil {
+				b.failAt(sqlerr.New("42702", "column reference \"%s\" is ambiguous", r.Name).
+					My(1052, "Column '%s.%s' in %s is ambiguous", r.Table, r.Name, myClause(sc)), r.Pos)
+			}
+			found = c
+		}
+		if found != nil {
+			return b.useColumn(found, it, l, r.Pos)
 		}
 		return b.systemColumn(it, r.Name)
 	}
@@ -469,11 +487,21 @@ func (b *builder) noColumn(r *ir.ColumnRef, sc *level) {
 	}
 	err := sqlerr.New("42P01", "missing FROM-clause entry for table \"%s\"", r.Table).
 		My(1054, "Unknown column '%s' in '%s'", full, myClause(sc))
+	invalid := "invalid reference to FROM-clause entry for table \"" + r.Table + "\""
 	for l := sc; l != nil; l = l.outer {
+		for _, it := range l.hidden {
+			if it.name == r.Table {
+				err.Message = invalid
+				err.Detail = "There is an entry for table \"" + r.Table + "\", but it cannot be referenced from this part of the query."
+			}
+		}
 		for _, it := range l.items {
 			if it.table != nil && it.table.Name == r.Table && it.name != r.Table {
-				err.Message = "invalid reference to FROM-clause entry for table \"" + r.Table + "\""
+				err.Message = invalid
 				err.Hint = "Perhaps you meant to reference the table alias \"" + it.name + "\"."
+			}
+			if it.name == r.Table && r.Schema != "" {
+				err.Message = invalid
 			}
 		}
 	}

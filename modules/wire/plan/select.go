@@ -41,8 +41,12 @@ func (b *builder) selectBody(s *ir.Select, q *ir.Query, r *relation, sc *level) 
 		sc.outputsFirst = false
 		c.having = b.condition(s.Having, sc, inHaving, "HAVING")
 		if c.group == "" && !sc.aggregate {
-			// SQLite wants an aggregate beside HAVING: without one there is one row, of constants.
-			c.having = "count(*) >= 0 AND (" + c.having + ")"
+			// SQLite wants an aggregate beside HAVING. Without one there is one row, of constants.
+			inner := "(SELECT count(*)"
+			if c.from != "" {
+				inner += " FROM " + c.from
+			}
+			c.from, c.where, c.having = inner+")", c.having, ""
 		}
 	}
 	for _, e := range s.DistinctOn {
@@ -318,7 +322,7 @@ func (b *builder) orderKey(e ir.Expr, outs []output, sc *level) sortKey {
 		if x.Value.Class == types.Int && x.Type.IsInteger() {
 			return sortKey{ordinal: b.ordinal(x, len(outs), "ORDER BY")}
 		}
-		if b.pg() && x.Type.Kind != types.Unknown {
+		if b.pg() {
 			b.failAt(sqlerr.New("42601", "non-integer constant in ORDER BY"), x.Pos)
 		}
 	case *ir.ColumnRef:
