@@ -1,8 +1,10 @@
 package aof
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -12,38 +14,69 @@ import (
 func (l *Log) startActors() {
 	l.system = l.o.System
 	if l.system == nil {
-		l.ownSystem = true
-		l.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return l.o.Logger }))
+		l.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(warnings{l.o.Logger.Handler()}) }))
 	}
 	never := actor.NewOneForOneStrategy(0, 0, func(any) actor.Directive { return actor.StopDirective })
 	again := actor.NewOneForOneStrategy(10, time.Minute, actor.DefaultDecider)
-	l.pids = []*actor.PID{
-		l.system.Root.Copy().WithGuardian(never).Spawn(actor.PropsFromProducer(func() actor.Actor { return &l.committer })),
-		l.system.Root.Copy().WithGuardian(again).Spawn(actor.PropsFromProducer(func() actor.Actor { return &preparer{l} })),
-	}
 	l.committer.idle = time.AfterFunc(time.Hour, func() { l.tell(rest{}) })
 	l.committer.idle.Stop()
+	l.committer.end.gone = make(chan struct{})
+	preparer := &preparer{l: l, end: ending{gone: make(chan struct{})}}
+	l.actors = []running{
+		{l.system.Root.Copy().WithGuardian(never).Spawn(actor.PropsFromProducer(func() actor.Actor { return &l.committer })), &l.committer.end},
+		{l.system.Root.Copy().WithGuardian(again).Spawn(actor.PropsFromProducer(func() actor.Actor { return preparer })), &preparer.end},
+	}
+	close(l.started)
 	l.prepareSpares()
 }
+
+// warnings leaves out what the actor system says of its daily life.
+type warnings struct{ slog.Handler }
+
+// Enabled implements slog.Handler.
+func (w warnings) Enabled(ctx context.Context, level slog.Level) bool {
+	return level >= slog.LevelWarn && w.Handler.Enabled(ctx, level)
+}
+
+// running is an actor of the log, and how to hear of its end.
+type running struct {
+	pid *actor.PID
+	end *ending
+}
+
+// ending is closed once, when an actor has stopped for good.
+type ending struct {
+	once sync.Once
+	gone chan struct{}
+}
+
+func (e *ending) reached() { e.once.Do(func() { close(e.gone) }) }
 
 // stopActors ends both when they have worked off what they were sent.
 func (l *Log) stopActors() {
 	l.stopping.Store(true)
 	l.committer.idle.Stop()
-	for _, pid := range l.pids {
-		// A committer that panicked is gone already; the wait then ends at once.
-		l.system.Root.PoisonFuture(pid).Wait()
+	for _, a := range l.actors {
+		l.system.Root.Poison(a.pid)
+		<-a.end.gone
 	}
-	if l.ownSystem {
+	if l.o.System == nil {
 		l.system.Shutdown()
 	}
 }
 
-func (l *Log) tell(message any) { l.system.Root.Send(l.pids[0], message) }
+func (l *Log) tell(message any) {
+	<-l.started // the committer may begin before it is known to everybody
+	l.system.Root.Send(l.actors[0].pid, message)
+}
 
 func (l *Log) prepareSpares() {
-	if len(l.pids) > 1 && l.spares.missing() {
-		l.system.Root.Send(l.pids[1], prepare{})
+	select {
+	case <-l.started:
+		if l.spares.missing() {
+			l.system.Root.Send(l.actors[1].pid, prepare{})
+		}
+	default: // recovery; startActors asks again
 	}
 }
 
@@ -54,21 +87,16 @@ func (l *Log) execute(fn func() error) error {
 	}
 	done := make(chan error, 1)
 	l.tell(task{fn, done})
-	for {
-		select {
-		case err := <-done:
-			return err
-		case <-time.After(time.Second):
-			// The committer died, or the log was closed, before the task's turn: nobody will answer.
-			if err := l.queue.check(); err != nil {
-				select {
-				case err := <-done:
-					return err
-				default:
-					return fmt.Errorf("the committer is gone: %w", err)
-				}
-			}
-		}
+	select {
+	case err := <-done:
+		return err
+	case <-l.committer.end.gone:
+	}
+	select {
+	case err := <-done:
+		return err
+	default: // the committer ended before the task's turn
+		return fmt.Errorf("the committer is gone: %w", l.queue.check())
 	}
 }
 

@@ -11,10 +11,9 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
-	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
-	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/bop-platform/bop/modules/aof/fsys"
 )
@@ -53,9 +52,12 @@ type Options struct {
 	IdleMark time.Duration
 
 	// Name is the attribute "log" of metrics and spans. Default: the folder's last element.
-	Name           string
-	FS             fsys.FS // default fsys.OS
-	Logger         *slog.Logger
+	Name string
+	// FS is the file system. Default: the operating system's.
+	FS fsys.FS
+	// Logger is told of damage, failures and their consequences. Default slog.Default().
+	Logger *slog.Logger
+	// TracerProvider and MeterProvider default to the global ones.
 	TracerProvider trace.TracerProvider
 	MeterProvider  metric.MeterProvider
 	// System runs the log's actors. Default: one of its own.
@@ -91,14 +93,14 @@ func (o *Options) defaults(dir string) {
 		o.FS = fsys.OS
 	}
 	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+		o.Logger = slog.Default()
 	}
 	o.Logger = o.Logger.With("log", o.Name)
 	if o.TracerProvider == nil {
-		o.TracerProvider = tracenoop.NewTracerProvider()
+		o.TracerProvider = otel.GetTracerProvider()
 	}
 	if o.MeterProvider == nil {
-		o.MeterProvider = metricnoop.NewMeterProvider()
+		o.MeterProvider = otel.GetMeterProvider()
 	}
 }
 
@@ -121,13 +123,19 @@ type Log struct {
 	moved    chan struct{} // closed when visible moves; nil: closed
 	watched  bool          // somebody waits for moved
 	damage   []Damage
+	headless []headless
+	cuts     cuts
+	cutCount atomic.Uint64 // cuts.made, for readers without mu
 
-	system    *actor.ActorSystem
-	ownSystem bool
-	pids      []*actor.PID
-	stopping  atomic.Bool // long work of the actors is to end
-	closing   sync.Once
-	closeErr  error
+	// arranging is held while segments are removed; it is taken before mu.
+	arranging sync.Mutex
+
+	system   *actor.ActorSystem
+	actors   []running     // the committer, the preparer
+	started  chan struct{} // closed when actors are there
+	stopping atomic.Bool   // long work of the actors is to end
+	closing  sync.Once
+	closeErr error
 }
 
 // Open opens the log in dir, which is created if it isn't there (0700), and recovers it: see the package's promises.
@@ -142,7 +150,7 @@ func Open(dir string, o Options) (_ *Log, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("aof: locking the folder: %w", err)
 	}
-	l := &Log{dir: dir, o: o, lock: lock, moved: make(chan struct{})}
+	l := &Log{dir: dir, o: o, lock: lock, moved: make(chan struct{}), started: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			l.closeFiles()
@@ -181,6 +189,8 @@ func (l *Log) Close() error {
 }
 
 func (l *Log) closeFiles() error {
+	l.arranging.Lock()
+	defer l.arranging.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var errs []error

@@ -2,6 +2,7 @@ package aof
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -36,8 +37,8 @@ func (l *Log) AppendBatch(ctx context.Context, recs [][]byte, d Durability) (fir
 }
 
 // AppendAsync appends records without waiting for the disk. It returns when they are admitted; their positions follow
-// the order of calls. done is called once, in the order of positions, by the committer: it must not block and must not
-// call the log's appends. The records are copied before AppendAsync returns. An error returned means that done is not called.
+// the order of calls. done is called once, in the order of positions, by the committer: it must not block, so of the
+// log's appends it may call TryAppend alone. The records are copied before AppendAsync returns. An error returned means that done is not called.
 func (l *Log) AppendAsync(ctx context.Context, recs [][]byte, d Durability, done func(first Position, err error)) error {
 	_, _, err := l.queue.add(ctx, recs, d, done, false)
 	return err
@@ -73,6 +74,7 @@ type queue struct {
 	bytes   int           // of payload that the committer hasn't finished
 	room    chan struct{} // closed when bytes fall; nil: nobody waits
 	awake   bool          // the committer was told and hasn't looked yet
+	paused  bool          // nothing is admitted while the committer gives positions anew
 	closed  bool
 	failed  error       // why appends are refused
 	rolling atomic.Bool // the committer is beginning a segment
@@ -152,11 +154,11 @@ func (q *queue) admit(ctx context.Context, size int, try bool) error {
 		if err := q.refusal(); err != nil {
 			return err
 		}
-		if q.bytes == 0 || q.bytes+size <= q.l.o.MaxQueueBytes {
+		if !q.paused && (q.bytes == 0 || q.bytes+size <= q.l.o.MaxQueueBytes) {
 			return nil
 		}
 		kind := Admission
-		if q.rolling.Load() {
+		if q.paused || q.rolling.Load() {
 			kind = Rollover
 		}
 		q.l.metrics.backpressure.Add(ctx, 1, q.l.metrics.kinds[kind])
@@ -242,10 +244,13 @@ func (q *queue) take() *batch {
 	return b
 }
 
-// finish tells everybody who waits for a batch how it went.
+// finish tells everybody who waits for a batch how it went. If a callback panics, finishing the batch again tells those
+// that weren't told yet.
 func (q *queue) finish(b *batch, err error) {
 	b.err = err
-	for _, c := range b.calls {
+	for len(b.calls) > 0 {
+		c := b.calls[0]
+		b.calls = b.calls[1:]
 		if err != nil {
 			c.done(0, err)
 		} else {
@@ -256,10 +261,7 @@ func (q *queue) finish(b *batch, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.bytes -= b.size
-	if q.room != nil {
-		close(q.room)
-		q.room = nil
-	}
+	q.admitAgain()
 	if len(q.free) < 2 && cap(b.buf) <= 2*q.l.o.MaxBatchBytes {
 		q.free = append(q.free, b.buf)
 	}
@@ -291,6 +293,37 @@ func (q *queue) fail(b *batch, err error, next Position, poison bool) {
 	}
 }
 
+// admitAgain lets those that wait look again. mu is held.
+func (q *queue) admitAgain() {
+	if q.room != nil {
+		close(q.room)
+		q.room = nil
+	}
+}
+
+// pause keeps records out of the queue, or lets them in again.
+func (q *queue) pause(on bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.paused = on
+	if !on {
+		q.admitAgain()
+	}
+}
+
+// resume sets the position of the next record after a task that ended with err.
+func (q *queue) resume(next Position, err error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.next = next
+	if q.filling != nil { // a Sync that came meanwhile; it has no records
+		q.filling.first = next
+	}
+	if err != nil && !errors.Is(err, errRefused) {
+		q.failed = err
+	}
+}
+
 func (q *queue) failure() error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -301,10 +334,7 @@ func (q *queue) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
-	if q.room != nil {
-		close(q.room)
-		q.room = nil
-	}
+	q.admitAgain()
 }
 
 func (q *queue) waiting() int {

@@ -20,6 +20,7 @@ type committer struct {
 	fresh    bool          // the next batch needs a new segment: recovery found bytes after the end
 	idle     *time.Timer
 	pad      [align]byte
+	end      ending
 }
 
 // Messages of the committer.
@@ -28,7 +29,7 @@ type (
 	drain struct{}
 	// rest: nothing was written for a while.
 	rest struct{}
-	// task: fn is to run between two batches, with an empty queue that is locked.
+	// task: fn is to run between two batches, with an empty queue to which nothing is added meanwhile.
 	task struct {
 		fn   func() error
 		done chan error
@@ -46,9 +47,12 @@ func (c *committer) Receive(ctx actor.Context) {
 		}
 	}()
 	switch m := ctx.Message().(type) {
+	case *actor.Stopped:
+		c.end.reached()
 	case drain:
-		c.drain()
-		if !c.marked && c.idle != nil {
+		if !c.drain(batchesPerTurn) {
+			c.l.tell(drain{})
+		} else if !c.marked {
 			c.idle.Reset(c.l.o.IdleMark)
 		}
 	case rest:
@@ -62,11 +66,20 @@ func (c *committer) Receive(ctx actor.Context) {
 	}
 }
 
-// drain writes everything that waits, a batch at a time.
-func (c *committer) drain() {
-	for b := c.l.queue.take(); b != nil; b = c.l.queue.take() {
+// batchesPerTurn is how many batches are written before other messages get their turn: under load the queue never
+// becomes empty.
+const batchesPerTurn = 64
+
+// drain writes what waits, a batch at a time. It reports whether the queue is empty.
+func (c *committer) drain(batches int) bool {
+	for range batches {
+		b := c.l.queue.take()
+		if b == nil {
+			return true
+		}
 		c.handle(b)
 	}
+	return false
 }
 
 // handle commits one batch and tells who waits. If it dies they are told so too.
@@ -110,12 +123,8 @@ func (c *committer) commit(b *batch) error {
 		h.prev = tail.sum
 		h.encode(b.buf, tail.header.salt)
 		if _, err := tail.file.WriteAt(b.buf, tail.end); err != nil {
-			err = fmt.Errorf("writing to %s: %w", tail.name, err)
-			if isFull(err) {
-				// What was written is beyond the end and will be overwritten.
-				return fmt.Errorf("%w: %w", errRefused, err)
-			}
-			return err
+			// What was written is beyond the end, is no whole batch, and will be overwritten.
+			return refusedIfFull(fmt.Errorf("writing to %s: %w", tail.name, err))
 		}
 		c.unsynced = true
 		c.marked = false
@@ -137,8 +146,12 @@ func (c *committer) commit(b *batch) error {
 	return nil
 }
 
-func isFull(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+// refusedIfFull marks the errors of a full disk, after which the log can go on.
+func refusedIfFull(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: %w", errRefused, err)
+	}
+	return err
 }
 
 // sync makes the tail durable.
@@ -173,31 +186,33 @@ func (c *committer) roll(size int64) error {
 	}
 	s, err := l.create(segmentHeader{sequence: tail.header.sequence + 1, base: tail.next, prev: tail.sum}, size)
 	if err != nil {
-		if isFull(err) {
-			return fmt.Errorf("%w: %w", errRefused, err)
-		}
-		return err
+		return refusedIfFull(err)
 	}
-	if err := tail.seal(); err != nil {
+	if err := l.sealed(tail); err != nil {
 		l.o.Logger.Warn("sealing a segment failed; it will be read by scanning", "segment", tail.name, "err", err)
-	} else {
-		l.mu.Lock()
-		tail.sealed = true
-		l.mu.Unlock()
 	}
-	c.begin(s)
-	return nil
-}
-
-// begin makes a segment the tail.
-func (c *committer) begin(s *segment) {
-	l := c.l
 	l.mu.Lock()
 	l.segments = append(l.segments, s)
 	l.mu.Unlock()
+	c.begun()
+	return nil
+}
+
+// begun is for a new segment at the tail.
+func (c *committer) begun() {
 	c.fresh, c.marked, c.unsynced = false, true, false
-	l.prepareSpares()
-	l.o.Logger.Debug("segment begun", "segment", s.name, "base", uint64(s.base))
+	c.l.prepareSpares()
+}
+
+// sealed gives a segment that was the tail its footer.
+func (l *Log) sealed(s *segment) error {
+	if err := s.seal(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s.sealed = true
+	return nil
 }
 
 // mark leaves a batch without records that says what is durable, so that damage before it is told from a torn end.
@@ -227,25 +242,17 @@ func (c *committer) mark(sync bool) error {
 	return nil
 }
 
-// run runs a task with nothing waiting. The queue is locked meanwhile, so that positions can be given anew.
+// run runs a task with nothing waiting and nothing being admitted, so that positions can be given anew.
 func (c *committer) run(fn func() error) error {
 	q := &c.l.queue
-	for {
-		c.drain()
-		q.mu.Lock()
-		if q.filling == nil && len(q.full) == 0 {
-			break
-		}
-		q.mu.Unlock()
+	q.pause(true)
+	defer q.pause(false)
+	for !c.drain(batchesPerTurn) {
 	}
-	defer q.mu.Unlock()
-	if err := q.refusal(); err != nil {
-		return err
+	if err := q.failure(); err != nil {
+		return fmt.Errorf("%w: %w", ErrPoisoned, err)
 	}
 	err := fn()
-	if err != nil && !errors.Is(err, errRefused) {
-		q.failed = err
-	}
-	q.next = c.l.tailNext()
+	q.resume(c.l.tailNext(), err)
 	return err
 }

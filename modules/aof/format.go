@@ -64,16 +64,17 @@ func (h *segmentHeader) encode() []byte {
 	return b
 }
 
-// decodeSegmentHeader returns nil for bytes that are not a valid header. A valid header of a newer format gives its version.
+// decodeSegmentHeader returns nil for bytes that are not a valid header. A valid header of a newer format gives its
+// version; where the version and the checksum stand never changes, so that a flipped bit isn't taken for a new format.
 func decodeSegmentHeader(b []byte) (h *segmentHeader, newer int) {
 	if len(b) < headerBytes || !bytes.Equal(b[:8], segmentMagic[:]) {
 		return nil, 0
 	}
-	if v := int(binary.LittleEndian.Uint16(b[8:])); v > formatVersion {
-		return nil, v
-	}
 	if crc(0, b[:60]) != binary.LittleEndian.Uint32(b[60:]) {
 		return nil, 0
+	}
+	if v := int(binary.LittleEndian.Uint16(b[8:])); v > formatVersion {
+		return nil, v
 	}
 	return &segmentHeader{
 		salt:     binary.LittleEndian.Uint64(b[16:]),

@@ -1,10 +1,12 @@
 package aof
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"sort"
+	"sync"
 )
 
 // Record is a record with its position.
@@ -25,12 +27,23 @@ func (l *Log) ReadAt(ctx context.Context, p Position) ([]byte, error) {
 	}
 	defer r.Close()
 	r.short = true
+	buf := shortBuffers.Get().(*[]byte)
+	r.walk.buf = *buf
 	rec, err := r.TryNext()
+	data := bytes.Clone(rec.Data)
+	*buf = r.walk.buf
+	shortBuffers.Put(buf)
 	if err != nil {
 		return nil, err
 	}
-	return append([]byte(nil), rec.Data...), nil
+	if data == nil {
+		data = []byte{}
+	}
+	return data, nil
 }
+
+// shortBuffers are what ReadAt reads into.
+var shortBuffers = sync.Pool{New: func() any { b := make([]byte, 0, indexEvery); return &b }}
 
 // Reader goes through the records in order. It is used by one goroutine at a time.
 type Reader struct {
@@ -42,9 +55,10 @@ type Reader struct {
 	payload []byte   // records of the current batch that are still to come
 	at      Position // of the first of them
 	short   bool     // one record is wanted: don't read far ahead
+	cuts    uint64   // truncations at the end that it knows of
 }
 
-// Reader returns a reader that stands before the record at from, which may be the one that comes next.
+// Reader returns a reader that stands before the record at from, which may be one that is still to come.
 func (l *Log) Reader(from Position) (*Reader, error) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -54,12 +68,13 @@ func (l *Log) Reader(from Position) (*Reader, error) {
 	if from < l.segments[0].base {
 		return nil, fmt.Errorf("%w: %d, the log begins at %d", ErrTruncated, from, l.segments[0].base)
 	}
-	return &Reader{l: l, next: from}, nil
+	return &Reader{l: l, next: from, cuts: l.cuts.made}, nil
 }
 
 // Next returns the next record and waits for it while ctx lasts. A record is shown once it has reached the highest
 // level that any append of its batch asked for: one that was appended at Fsync is on disk when a reader sees it.
-// A *DamageError names positions that are lost; the call after it goes on behind them.
+// A *DamageError names positions that are lost; the call after it goes on behind them. ErrTruncated: the records before
+// which the reader stood were truncated, at either end; it takes a new reader to go on.
 func (r *Reader) Next(ctx context.Context) (Record, error) {
 	for {
 		moved := r.l.movement()
@@ -81,6 +96,9 @@ func (r *Reader) Next(ctx context.Context) (Record, error) {
 // TryNext is Next that returns ErrTail instead of waiting.
 func (r *Reader) TryNext() (Record, error) {
 	for {
+		if r.cuts != r.l.cutCount.Load() {
+			r.Close() // what it holds may be gone; enter decides
+		}
 		if len(r.payload) > 0 {
 			if rec, ok, err := r.cut(); ok || err != nil {
 				return rec, err
@@ -137,6 +155,10 @@ func (r *Reader) enter() error {
 	if len(l.segments) == 0 {
 		return ErrClosed
 	}
+	if after, any := l.cuts.since(r.cuts); any && r.next > after+1 {
+		return fmt.Errorf("%w: the reader stood before %d, the log was cut after %d", ErrTruncated, r.next, after)
+	}
+	r.cuts = l.cuts.made
 	if r.next < l.segments[0].base {
 		return fmt.Errorf("%w: %d, the log begins at %d", ErrTruncated, r.next, l.segments[0].base)
 	}
@@ -163,11 +185,11 @@ func (r *Reader) enter() error {
 	}
 	s.refs.Add(1)
 	r.seg, r.until = s, s.until()
-	e := indexEntry{s.base, dataStart}
-	if k := sort.Search(len(s.index), func(k int) bool { return s.index[k].first > r.next }); k > 0 {
-		e = s.index[k-1]
+	e := s.entry(r.next)
+	r.walk = walker{s: s, off: e.off, expect: e.first, stop: s.end, ahead: readAhead, buf: r.walk.buf[:0]}
+	if r.short {
+		r.walk.ahead = indexEvery
 	}
-	r.walk = walker{s: s, off: e.off, expect: e.first, stop: s.end}
 	return nil
 }
 

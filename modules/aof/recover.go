@@ -1,6 +1,7 @@
 package aof
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,17 +11,18 @@ import (
 	"strings"
 )
 
-// Damage is a part of the log that can't be read any more.
+// Damage is a part of the log that isn't as it was written.
 type Damage struct {
 	File        string
-	Offset      int64 // of the first bad batch in File
-	First, Last Position
+	Offset      int64    // of the first bad byte range in File
+	First, Last Position // the records that are lost; both 0: none is
 	Reason      string
 }
 
 // recover finds the segments and the end of the log.
 func (l *Log) recover() error {
 	l.spares.l, l.committer.l = l, l
+	var headless []string // segments of which nothing can be read
 	names, err := l.o.FS.ReadDir(l.dir)
 	if err != nil {
 		return fmt.Errorf("aof: listing the folder: %w", err)
@@ -29,8 +31,15 @@ func (l *Log) recover() error {
 		switch {
 		case strings.HasSuffix(name, ".seg"):
 			s, err := l.openSegment(filepath.Join(l.dir, name))
+			if errors.Is(err, ErrDamaged) {
+				headless = append(headless, name)
+				continue
+			}
 			if err != nil {
 				return fmt.Errorf("aof: opening segment %s: %w", name, err)
+			}
+			for _, off := range s.badCopy {
+				l.damage = append(l.damage, Damage{File: s.name, Offset: off, Reason: "a copy of the segment's header is damaged, the other one is used"})
 			}
 			l.segments = append(l.segments, s)
 		case strings.HasSuffix(name, ".new"):
@@ -43,7 +52,7 @@ func (l *Log) recover() error {
 	if err := l.spares.find(names); err != nil {
 		return fmt.Errorf("aof: looking at spare files: %w", err)
 	}
-	slices.SortFunc(l.segments, func(a, b *segment) int { return int(int64(a.header.sequence) - int64(b.header.sequence)) })
+	slices.SortFunc(l.segments, func(a, b *segment) int { return cmp.Compare(a.header.sequence, b.header.sequence) })
 	for i, s := range l.segments {
 		if s.sealed {
 			continue
@@ -56,6 +65,9 @@ func (l *Log) recover() error {
 			return fmt.Errorf("aof: recovering %s: %w", s.name, err)
 		}
 	}
+	if err := l.missing(headless); err != nil {
+		return err
+	}
 	if len(l.segments) == 0 {
 		s, err := l.create(segmentHeader{sequence: 1, base: 1}, 0)
 		if err != nil {
@@ -67,13 +79,19 @@ func (l *Log) recover() error {
 		return err
 	}
 	tail := l.segments[len(l.segments)-1]
-	// What recovery found must not be lost by the next crash: readers see it now.
-	if err := tail.file.Sync(); err != nil {
-		return fmt.Errorf("aof: syncing %s: %w", tail.name, err)
+	if err := l.harden(tail); err != nil {
+		return fmt.Errorf("aof: making the end of %s durable: %w", tail.name, err)
 	}
 	l.visible = tail.next
-	l.committer.durable.Store(uint64(tail.next - 1))
-	l.committer.marked = tail.end == dataStart
+	c := &l.committer
+	c.durable.Store(uint64(tail.next - 1))
+	c.marked = tail.marked || tail.end == dataStart
+	if !c.fresh {
+		// What was recovered is durable from now on, and damage to it must not look like a torn end.
+		if err := c.mark(true); err != nil {
+			return fmt.Errorf("aof: leaving a mark: %w", err)
+		}
+	}
 	for _, d := range l.damage {
 		l.o.Logger.Error("damage found", "file", d.File, "offset", d.Offset, "first", uint64(d.First), "last", uint64(d.Last), "reason", d.Reason)
 	}
@@ -108,7 +126,9 @@ func (s *segment) load() (err error) {
 		if newer != 0 {
 			return &NewerFormatError{s.name, newer, formatVersion}
 		}
-		if h == nil {
+		if found == nil {
+			s.badCopy = append(s.badCopy, off)
+		} else if h == nil {
 			h = found
 		}
 	}
@@ -124,7 +144,7 @@ func (s *segment) load() (err error) {
 		s.header = *h
 		s.next, s.end, s.sum = h.base, dataStart, h.prev
 	default:
-		return &DamageError{Damage{File: s.name, Reason: "no valid header: both copies are damaged"}}
+		return &DamageError{Damage{File: s.name, Reason: noHeader}}
 	}
 	s.base = s.header.base
 	return nil
@@ -167,13 +187,13 @@ func readFull(r io.ReaderAt, b []byte, off int64) error {
 // scan reads a segment that has no footer. after is the base of the next segment, 0 if there is none.
 func (l *Log) scan(s *segment, after Position, tail bool) error {
 	w := walker{s: s, off: dataStart, sum: s.header.prev, chained: true, expect: s.base}
-	var pending []Damage // between the last good batch and the next, not yet known to be damage
+	var pending []Damage // before the last good batch, not yet known to be damage
 	commit := func(h *batchHeader, off int64) {
-		for _, d := range pending {
-			l.damage = append(l.damage, d)
-		}
+		s.scarred = s.scarred || len(pending) > 0
+		l.damage = append(l.damage, pending...)
 		pending = nil
 		s.note(h, off)
+		s.watermark = max(s.watermark, h.durable)
 	}
 	type found struct {
 		h   batchHeader
@@ -200,13 +220,14 @@ func (l *Log) scan(s *segment, after Position, tail bool) error {
 		at, expect := w.off, w.expect
 		if !w.resync() {
 			if after > expect && len(pending) == 0 {
+				s.scarred = true
 				l.damage = append(l.damage, Damage{s.name, at, expect, after - 1, "the batches at the segment's end are damaged"})
 			}
 			break
 		}
-		if len(pending) == 0 || w.expect > expect {
-			last := w.expect - 1
-			pending = append(pending, Damage{s.name, at, expect, last, "checksum mismatch"})
+		// A bad place that held no record was a mark: the records behind it may have been acknowledged.
+		if w.expect > expect {
+			pending = append(pending, Damage{s.name, at, expect, w.expect - 1, "checksum mismatch"})
 		}
 	}
 	if tail && len(doubtful) > 0 {
@@ -215,6 +236,66 @@ func (l *Log) scan(s *segment, after Position, tail bool) error {
 		l.committer.fresh = true
 	}
 	return nil
+}
+
+// missing deals with segments that have no header. What they held shows between their neighbours; but if it was the last
+// one nobody knows which positions were given, so the log can't go on.
+func (l *Log) missing(names []string) error {
+	for _, name := range names {
+		path := filepath.Join(l.dir, name)
+		var sequence uint64
+		if _, err := fmt.Sscanf(name, "%016x", &sequence); err != nil {
+			return fmt.Errorf("aof: %s is not a segment's name", path)
+		}
+		i, _ := slices.BinarySearchFunc(l.segments, sequence, func(s *segment, q uint64) int { return cmp.Compare(s.header.sequence, q) })
+		if i == len(l.segments) || l.segments[i].header.sequence < sequence {
+			return &DamageError{Damage{File: path, Reason: noHeader + ", and it is the last segment: what it held must be restored from elsewhere"}}
+		}
+		d := Damage{File: path, Last: l.segments[i].base - 1, Reason: noHeader}
+		if i > 0 {
+			d.First = l.segments[i-1].next
+		}
+		if d.First <= d.Last {
+			l.damage = append(l.damage, d)
+		}
+		l.headless = append(l.headless, headless{path, sequence})
+	}
+	return nil
+}
+
+// harden makes what recovery found at the end durable. It writes the bytes again that nothing proves to be on disk: after
+// a failed fsync the system may still show bytes that it will never write, and a later fsync says nothing of them.
+func (l *Log) harden(tail *segment) error {
+	off := tail.end
+	e := tail.entry(tail.watermark + 1)
+	w := walker{s: tail, off: e.off, expect: e.first, stop: tail.end}
+	for w.off < tail.end {
+		h, at, _, err := w.next()
+		if err != nil {
+			return err
+		}
+		if h == nil { // a damaged place, which stays as it is
+			if !w.resync() {
+				break
+			}
+			continue
+		}
+		if h.count > 0 && h.last() > tail.watermark {
+			off = at
+			break
+		}
+	}
+	b := make([]byte, min(1<<20, tail.end-off))
+	for ; off < tail.end; off += int64(len(b)) {
+		b = b[:min(int64(len(b)), tail.end-off)]
+		if err := readFull(tail.file, b, off); err != nil {
+			return err
+		}
+		if _, err := tail.file.WriteAt(b, off); err != nil {
+			return err
+		}
+	}
+	return tail.file.Sync()
 }
 
 // join checks that segments follow each other and cuts off what a later segment replaced.
@@ -241,22 +322,54 @@ func (l *Log) join() error {
 			}
 		}
 	}
-	return l.dropDead()
+	if err := l.dropAll(l.takeDead()); err != nil {
+		return fmt.Errorf("aof: removing truncated segments: %w", err)
+	}
+	// Those that a crash kept from getting a footer get it now, or each opening would have to scan them.
+	for _, s := range l.segments[:len(l.segments)-1] {
+		if s.sealed || s.scarred {
+			continue
+		}
+		if err := s.seal(); err != nil {
+			l.o.Logger.Warn("sealing a segment failed; it will be read by scanning", "segment", s.name, "err", err)
+			continue
+		}
+		s.sealed = true
+	}
+	return nil
 }
 
-// dropDead removes segments of which nothing is valid any more, but never the tail.
-func (l *Log) dropDead() error {
-	var errs []error
-	kept := l.segments[:0]
+// headless is a segment file of which nothing can be read. It is left for whoever can, until the log's beginning is
+// behind it.
+type headless struct {
+	name     string
+	sequence uint64
+}
+
+// noHeader is why a segment can't be read at all.
+const noHeader = "both copies of the segment's header are damaged"
+
+// takeDead takes the segments of which nothing is valid any more out of the list, but never the tail. mu is held, or the
+// log isn't shared yet; the caller drops them.
+func (l *Log) takeDead() (dead []*segment) {
+	kept := make([]*segment, 0, len(l.segments))
 	for i, s := range l.segments {
 		if i < len(l.segments)-1 && s.limit != 0 && s.limit <= s.base {
-			errs = append(errs, l.drop(s))
+			dead = append(dead, s)
 			continue
 		}
 		kept = append(kept, s)
 	}
-	clear(l.segments[len(kept):])
 	l.segments = kept
+	return dead
+}
+
+// dropAll drops segments that were taken out of the list, in order.
+func (l *Log) dropAll(dead []*segment) error {
+	var errs []error
+	for _, s := range dead {
+		errs = append(errs, l.drop(s))
+	}
 	return errors.Join(errs...)
 }
 

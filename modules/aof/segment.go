@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sort"
 	"sync/atomic"
 	"time"
 
@@ -24,12 +25,17 @@ type segment struct {
 	refs   atomic.Int32
 	gone   func() error // what to do when the last reference goes, nil: close
 
+	badCopy   []int64  // offsets of damaged copies of the header, as found when opening
+	scarred   bool     // scanning found damage: without a footer the next opening finds it again
+	watermark Position // what the segment's own batches prove to be durable, as found by scanning
+
 	// ----
 	next   Position // after the last record in the file
 	limit  Position // records from here on were truncated; 0: none were
 	end    int64    // offset after the last batch
 	sum    uint32   // checksum of the last batch
 	count  uint64
+	marked bool // the last batch is a mark
 	sealed bool
 	index  []indexEntry
 }
@@ -48,6 +54,15 @@ func (s *segment) until() Position {
 	return s.next
 }
 
+// entry is the last of the index that isn't behind p.
+func (s *segment) entry(p Position) indexEntry {
+	k := sort.Search(len(s.index), func(k int) bool { return s.index[k].first > p })
+	if k == 0 {
+		return indexEntry{s.base, dataStart}
+	}
+	return s.index[k-1]
+}
+
 // note remembers a batch that is in the file. Log.mu is held, or the segment is not shared yet.
 func (s *segment) note(h *batchHeader, off int64) {
 	if h.count > 0 && (len(s.index) == 0 || off-s.index[len(s.index)-1].off >= indexEvery) {
@@ -57,6 +72,7 @@ func (s *segment) note(h *batchHeader, off int64) {
 	s.sum = h.sum
 	s.next = h.first + Position(h.count)
 	s.count += uint64(h.count)
+	s.marked = h.count == 0
 }
 
 // fits tells whether a batch and then a footer have room.

@@ -80,8 +80,11 @@ func (p *spares) recycle(s *segment) error {
 		if err := p.l.o.FS.Rename(s.name, name); err != nil {
 			return err
 		}
-		p.add(name)
-		return p.l.o.FS.SyncDir(p.l.dir)
+		if err := p.l.o.FS.SyncDir(p.l.dir); err != nil {
+			return err
+		}
+		p.add(name) // not before the old name is gone for good
+		return nil
 	}
 	return errors.Join(p.l.o.FS.Remove(s.name), p.l.o.FS.SyncDir(p.l.dir))
 }
@@ -120,14 +123,22 @@ func (p *spares) whole(path string) bool {
 
 // preparer is the actor that zero-fills files ahead. A failure (a full disk above all) is logged and tried again at the
 // next segment; the committer then takes a file without zeros.
-type preparer struct{ l *Log }
+type preparer struct {
+	l   *Log
+	end ending
+}
 
 // prepare asks the preparer to look whether spares are missing.
 type prepare struct{}
 
 // Receive handles prepare.
 func (p *preparer) Receive(c actor.Context) {
-	if _, ok := c.Message().(prepare); !ok {
+	switch c.Message().(type) {
+	case *actor.Stopped:
+		p.end.reached()
+		return
+	case prepare:
+	default:
 		return
 	}
 	for p.l.spares.missing() && !p.l.stopping.Load() {

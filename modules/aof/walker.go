@@ -10,6 +10,7 @@ type walker struct {
 	chained bool     // sum is known
 	expect  Position // of the next record
 	stop    int64    // where reading ends, 0: at the file's end
+	ahead   int      // how much to read at once, 0: readAhead
 
 	buf   []byte // what was read ahead
 	start int64  // offset of buf in the file
@@ -58,7 +59,8 @@ func (w *walker) resync() bool {
 			continue
 		}
 		at := off + int64(i)
-		if at%align == 0 {
+		// The header alone first: a record may be full of what looks like the beginning of a batch.
+		if _, ok := decodeBatchHeader(b[i:], w.s.header.salt); at%align == 0 && (ok || len(b)-i < batchBytes) {
 			try := walker{s: w.s, off: at, expect: w.expect, stop: w.stop}
 			if h, _, _, err := try.next(); err == nil && h != nil {
 				w.off, w.chained, w.expect = at, false, h.first
@@ -89,7 +91,11 @@ func (w *walker) bytes(off int64, n int) ([]byte, error) {
 	if off >= w.start && off+int64(n) <= w.start+int64(len(w.buf)) {
 		return w.buf[off-w.start:][:n], nil
 	}
-	size := int(min(int64(max(n, readAhead)), w.end()-off))
+	ahead := w.ahead
+	if ahead == 0 {
+		ahead = readAhead
+	}
+	size := int(min(int64(max(n, ahead)), w.end()-off))
 	if cap(w.buf) < size {
 		w.buf = make([]byte, size)
 	}
