@@ -173,13 +173,14 @@ func (l *AOFLog) landed(p proposal) func(aof.Position, error) {
 		if err == nil {
 			l.note(p.seg, Position(pos))
 		} else {
-			err = l.explain(err)
-			if errors.Is(err, ErrLogFailed) && l.err == nil {
-				l.err, event = err, LogEvent{l.epoch, err}
+			if errors.Is(err, aof.ErrPoisoned) && l.err == nil {
+				l.err = fmt.Errorf("%w: %w", ErrLogFailed, err)
+				event = LogEvent{l.epoch, l.err}
 				for _, fn := range l.watchers {
 					failed = append(failed, fn)
 				}
 			}
+			err = l.explain(err)
 		}
 		l.mu.Unlock()
 		p.done(Position(pos), err)

@@ -24,6 +24,9 @@ type ConnOptions struct {
 	LockTimeout time.Duration
 	// Durability says when commits are answered.
 	Durability Durability
+	// MaxMemory is how many bytes SQLite may use for the connection. Default: 256 MiB. Beyond, the connection breaks:
+	// see Conn.Protect.
+	MaxMemory int64
 }
 
 // Conn is a SQLite connection to one database. It is used by one goroutine at a time.
@@ -64,6 +67,9 @@ func (db *DB) Conn(ctx context.Context, o ConnOptions) (*Conn, error) {
 	c.Reset()
 	ticket := db.host.ticket(f)
 	defer db.host.punch(ticket)
+	if o.MaxMemory > 0 {
+		ctx = sqlite3.WithMaxMemory(ctx, o.MaxMemory)
+	}
 	err := c.Protect(func() (err error) {
 		c.raw, err = sqlite3.OpenContext(ctx, "file:"+ticket+"?vfs="+db.host.vfsName)
 		if err != nil {
@@ -148,6 +154,18 @@ func (c *Conn) Err() error {
 		return c.broken
 	}
 	return c.file.Err()
+}
+
+// Explain adds to an error of Raw what is known of its reason: a failed commit is a disk I/O error to SQLite.
+func (c *Conn) Explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	detail := c.Err()
+	if detail == nil || errors.Is(err, detail) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", detail, err)
 }
 
 // Stale tells whether the connection must not be used for another transaction: it is broken, its database was opened

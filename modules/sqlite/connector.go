@@ -100,18 +100,6 @@ type cached struct {
 // Conn is what sql.Conn.Raw passes.
 func (d *driverConn) Conn() *Conn { return d.c }
 
-// explain adds to an error of SQLite what is known of the reason.
-func (d *driverConn) explain(err error) error {
-	if err == nil {
-		return nil
-	}
-	detail := d.c.Err()
-	if detail == nil || errors.Is(err, detail) {
-		return err
-	}
-	return fmt.Errorf("%w: %w", detail, err)
-}
-
 // run calls fn with the context of the caller, and passes the output gate if fn has ended a transaction.
 func (d *driverConn) run(ctx context.Context, fn func() error) error {
 	d.c.SetContext(ctx)
@@ -120,12 +108,12 @@ func (d *driverConn) run(ctx context.Context, fn func() error) error {
 		err = context.Cause(ctx)
 	}
 	if d.c.broken == nil && (d.tx || !d.c.raw.GetAutocommit()) {
-		return d.explain(err)
+		return d.c.Explain(err)
 	}
 	if gate := d.c.Gate(ctx); gate != nil {
 		return gate
 	}
-	return d.explain(err)
+	return d.c.Explain(err)
 }
 
 // PrepareContext implements driver.ConnPrepareContext.

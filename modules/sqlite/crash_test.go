@@ -172,7 +172,7 @@ func TestEveryCrashLeavesWhatWasAcknowledged(t *testing.T) {
 		step = 7
 	}
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, 4)
+	slots := make(chan struct{}, 12)
 	for n := 1; n <= ops; n += step {
 		slots <- struct{}{}
 		wg.Go(func() {

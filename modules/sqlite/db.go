@@ -295,3 +295,9 @@ func (db *DB) Export(ctx context.Context, w io.Writer) error {
 	}
 	return nil
 }
+
+// WritersWaiting is the number of transactions that queue for the writer's place.
+func (db *DB) WritersWaiting() int { return db.current().Stats().Writers }
+
+// Versions is the number of pages that have versions above the page file.
+func (db *DB) Versions() int { return db.current().Stats().Versions }

@@ -35,7 +35,7 @@ var (
 	ErrNotSQLite = errors.New("not an intact SQLite database")
 )
 
-// Errors about transactions. An error from SQLite wraps them where it can; Conn.Err has them always.
+// Errors about transactions. database/sql wraps them, and so does Conn.Explain; SQLite itself knows only its codes.
 var (
 	// ErrLockTimeout: another transaction kept the writer's place for longer than the lock time-out. (SQLITE_BUSY)
 	ErrLockTimeout = pagestore.ErrLockTimeout

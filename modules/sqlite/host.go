@@ -242,6 +242,7 @@ func (h *Host) stopOwner(ctx context.Context, db *DB) error {
 	var err error
 	select {
 	case err = <-done:
+		h.system.Root.Stop(db.owner)
 		<-db.gone
 	case <-db.gone:
 	}

@@ -1,9 +1,12 @@
 package sqlite_test
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"log/slog"
 	"path/filepath"
@@ -78,12 +81,15 @@ func pool(t testing.TB, db *sqlite.DB) *sql.DB {
 	return p
 }
 
-func exec(t testing.TB, c *sqlite.Conn, sql string) {
+func sqlExec(t testing.TB, c *sqlite.Conn, sql string) {
 	t.Helper()
 	if err := c.Raw().Exec(sql); err != nil {
 		t.Fatalf("%s: %v (%v)", clip(sql), err, c.Err())
 	}
 }
+
+// run executes SQL and explains its error.
+func run(c *sqlite.Conn, sql string) error { return c.Explain(c.Raw().Exec(sql)) }
 
 func clip(s string) string { return s[:min(len(s), 200)] }
 
@@ -162,4 +168,12 @@ func eventually(t testing.TB, what string, ok func() bool) {
 		}
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// newerHeader turns the header of a page file into one of a later format.
+func newerHeader(old []byte) []byte {
+	b := bytes.Clone(old)
+	binary.LittleEndian.PutUint32(b[8:], 99)
+	binary.LittleEndian.PutUint32(b[508:], crc32.Checksum(b[:508], crc32.MakeTable(crc32.Castagnoli)))
+	return b
 }

@@ -140,7 +140,7 @@ func oracle(t *testing.T, seed uint64, steps int) {
 			}
 			h = open(t, o)
 			c = connect(t, find(t, h, "o"))
-			exec(t, c, `PRAGMA cache_size = 20`)
+			sqlExec(t, c, `PRAGMA cache_size = 20`)
 		}
 	}
 	if s.tx {

@@ -61,6 +61,13 @@ type owner struct{ db *DB }
 // Receive implements actor.Actor.
 func (o *owner) Receive(ctx actor.Context) {
 	db := o.db
+	defer func() {
+		if v := recover(); v != nil {
+			// Whatever was going on, what is in memory is not to be trusted any more.
+			o.fail(v, ctx.Message())
+			panic(v) // the supervisor's turn
+		}
+	}()
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		if err := db.current().Failed(); err != nil && !errors.Is(err, ErrClosed) {
@@ -90,6 +97,24 @@ func (o *owner) Receive(ctx actor.Context) {
 	case *lastOrders:
 		m.done <- db.checkpoint(m.ctx)
 		ctx.Stop(ctx.Self())
+	}
+}
+
+// fail takes the database out of service after a panic of the owner.
+func (o *owner) fail(v any, message any) {
+	var cause error
+	switch v := v.(type) {
+	case error:
+		cause = v
+	default:
+		cause = &PanicError{v, debug.Stack()}
+	}
+	o.db.current().Fail(cause)
+	switch m := message.(type) {
+	case *checkpointNow:
+		m.done <- fmt.Errorf("%w: %w", ErrFailed, cause)
+	case *lastOrders:
+		m.done <- fmt.Errorf("%w: %w", ErrFailed, cause)
 	}
 }
 

@@ -262,7 +262,7 @@ func (r *rows) Next(dest []driver.Value) error {
 				if r.ctx.Err() != nil && errors.Is(err, sqlite3.INTERRUPT) {
 					return context.Cause(r.ctx)
 				}
-				return r.d.explain(err)
+				return r.d.c.Explain(err)
 			}
 			return io.EOF
 		}

@@ -101,16 +101,11 @@ func openPlain(path string) (*sqlite3.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotSQLite, err)
 	}
-	return c, registerExtensionsOrClose(c)
-}
-
-func registerExtensionsOrClose(c *sqlite3.Conn) error {
 	// The check calls functions that the schema uses.
-	err := registerExtensions(c)
-	if err != nil {
-		err = errors.Join(err, c.Close())
+	if err := registerExtensions(c); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %w", ErrNotSQLite, err), c.Close())
 	}
-	return err
+	return c, nil
 }
 
 // checkPlain runs SQLite's own check.
