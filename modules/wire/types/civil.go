@@ -19,8 +19,9 @@ const (
 	MicrosPerHour   = 60 * MicrosPerMinute
 	MicrosPerDay    = 24 * MicrosPerHour
 
-	unixEpochDays   = 10957 // from 1970-01-01 to 2000-01-01
-	unixEpochMicros = unixEpochDays * MicrosPerDay
+	unixEpochDays = 10957 // from 1970-01-01 to 2000-01-01
+	// UnixEpoch is what to subtract from microseconds since 1970 to get a timestamp.
+	UnixEpoch = unixEpochDays * MicrosPerDay
 
 	minYear       = -4712   // 4713 BC
 	maxDateYear   = 5874897 // of a date
@@ -117,7 +118,7 @@ func SplitTimestamp(ts int64) (days int, micros int64) {
 
 // TimestampOf returns t's instant as a timestamp.
 func TimestampOf(t time.Time) int64 {
-	return t.UnixMicro() - unixEpochMicros
+	return t.UnixMicro() - UnixEpoch
 }
 
 // TimeOf is the inverse of TimestampOf, in UTC; for finite timestamps.

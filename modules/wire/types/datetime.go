@@ -100,9 +100,9 @@ func ParseTimestamp(text []byte, withZone bool, in *Input) (int64, error) {
 		return MinusInfiniteTimestamp, nil
 	case specialEpoch:
 		if withZone {
-			return -unixEpochMicros, nil
+			return -UnixEpoch, nil
 		}
-		return -unixEpochMicros, nil
+		return -UnixEpoch, nil
 	case specialNow:
 		now := TimestampOf(in.now())
 		if !withZone {

@@ -158,8 +158,8 @@ func (t Type) MySQL() MySQLColumn {
 	case Bit:
 		return MySQLColumn{Type: MyBit, Flags: MyUnsignedFlag, Charset: BinaryCollation, Length: uint32(max(t.Len, 1))}
 	case Varchar:
-		if t.Len == 0 {
-			return longText
+		if t.Len == 0 { // of an expression
+			return text(MyVarString, 16383)
 		}
 		return text(MyVarString, uint32(t.Len))
 	case Char:

@@ -41,6 +41,9 @@ func AppendMySQLText(dst []byte, t Type, v Value, f *MyFormat) []byte {
 	}
 	switch t.Kind {
 	case Timestamp:
+		if len(v.B) < 19 { // STR_TO_DATE gives dates and times as well
+			return append(dst, v.B...)
+		}
 		return appendMyFraction(dst, v.B, t.myFraction())
 	case TimestampTZ:
 		ts, ok := ParseStoredTimestamp(v.B)

@@ -1,0 +1,830 @@
+package funcs
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/bop-platform/bop/modules/wire/types"
+)
+
+// stampOf returns DATETIME with as many digits of a second as its first time argument has.
+func stampOf(ts []types.Type) types.Type {
+	t := types.Type{Kind: types.Timestamp, Len: 1}
+	for _, a := range ts {
+		if a.IsTime() && a.Kind != types.Date {
+			t.Len = max(t.Len, a.Len)
+		}
+	}
+	return t
+}
+
+func timeOfType(ts []types.Type) types.Type {
+	t := stampOf(ts)
+	t.Kind = types.Time
+	return t
+}
+
+// fixed returns a time type with digits after the second.
+func fixed(k types.Kind, digits int32) func([]types.Type) types.Type {
+	return func(ts []types.Type) types.Type {
+		if len(ts) > 0 {
+			return types.Type{Kind: k, Len: 7} // NOW(n): up to six digits
+		}
+		return types.Type{Kind: k, Len: digits + 1}
+	}
+}
+
+// localNow is the session's clock at the start of the statement, cut to digits of a second.
+func localNow(e *Env, a []types.Value) int64 {
+	ts, _, _ := types.LocalTimestamp(types.TimestampOf(e.statementNow()), e.location())
+	return cutMicros(ts, a)
+}
+
+func cutMicros(ts int64, a []types.Value) int64 {
+	digits := int64(0)
+	if len(a) > 0 && a[0].Class == types.Int {
+		digits = min(max(a[0].I, 0), 6)
+	}
+	unit := int64(1)
+	for range 6 - digits {
+		unit *= 10
+	}
+	return ts - mod(ts, unit)
+}
+
+func mod(a, b int64) int64 {
+	m := a % b
+	if m < 0 {
+		m += b
+	}
+	return m
+}
+
+// stamp reads a stored DATETIME argument; ok is false for what isn't one.
+func stamp(v types.Value) (types.MyTime, bool) { return types.ParseMySQLDateTime(v.B) }
+
+// part makes a function of a date's part; whole says that zero dates give NULL.
+func part(name string, whole bool, f func(m types.MyTime) int64) myFunc {
+	return myFunc{name: name, args: kinds(tStamp), result: tInt, call: func(_ *Env, a []types.Value) (types.Value, error) {
+		m, ok := stamp(a[0])
+		if !ok || whole && !m.Whole() {
+			return null, nil
+		}
+		return types.IntValue(f(m)), nil
+	}}
+}
+
+func init() {
+	alias := func(name string, f myFunc) myFunc { f.as = "my_" + f.name; f.name = name; return f }
+	now := myFunc{name: "now", args: kinds(tInt), optional: 1, result: tStamp, resultOf: fixed(tStamp, 0), session: true,
+		call: func(e *Env, a []types.Value) (types.Value, error) { return types.TimestampValue(localNow(e, a)), nil }}
+	curdate := myFunc{name: "curdate", result: tDate, session: true, call: func(e *Env, a []types.Value) (types.Value, error) {
+		return types.DateValue(timestampToDate(localNow(e, nil))), nil
+	}}
+	curtime := myFunc{name: "curtime", args: kinds(tInt), optional: 1, result: tTime, resultOf: fixed(tTime, 0), session: true,
+		call: func(e *Env, a []types.Value) (types.Value, error) {
+			_, us := types.SplitTimestamp(localNow(e, a))
+			return types.TimeValue(us), nil
+		}}
+	day := part("dayofmonth", false, func(m types.MyTime) int64 { return int64(m.Day) })
+	implementMy(
+		now, alias("current_timestamp", now), alias("localtime", now), alias("localtimestamp", now),
+		curdate, alias("current_date", curdate), curtime, alias("current_time", curtime),
+		myFunc{name: "sysdate", args: kinds(tInt), optional: 1, result: tStamp, resultOf: fixed(tStamp, 0), effect: true,
+			call: func(e *Env, a []types.Value) (types.Value, error) {
+				ts, _, _ := types.LocalTimestamp(types.TimestampOf(clockNow()), e.location())
+				return types.TimestampValue(cutMicros(ts, a)), nil
+			}},
+		myFunc{name: "utc_timestamp", args: kinds(tInt), optional: 1, result: tStamp, resultOf: fixed(tStamp, 0), session: true,
+			call: func(e *Env, a []types.Value) (types.Value, error) {
+				return types.TimestampValue(cutMicros(types.TimestampOf(e.statementNow()), a)), nil
+			}},
+		myFunc{name: "utc_date", result: tDate, session: true, call: func(e *Env, a []types.Value) (types.Value, error) {
+			return types.DateValue(timestampToDate(types.TimestampOf(e.statementNow()))), nil
+		}},
+		myFunc{name: "utc_time", args: kinds(tInt), optional: 1, result: tTime, resultOf: fixed(tTime, 0), session: true,
+			call: func(e *Env, a []types.Value) (types.Value, error) {
+				_, us := types.SplitTimestamp(cutMicros(types.TimestampOf(e.statementNow()), a))
+				return types.TimeValue(us), nil
+			}},
+
+		part("year", false, func(m types.MyTime) int64 { return int64(m.Year) }),
+		part("month", false, func(m types.MyTime) int64 { return int64(m.Month) }),
+		day, alias("day", day),
+		part("quarter", false, func(m types.MyTime) int64 { return int64(m.Month+2) / 3 }),
+		part("dayofweek", true, func(m types.MyTime) int64 { return int64(types.Weekday(m.Days())) + 1 }),
+		part("weekday", true, func(m types.MyTime) int64 { return int64(types.Weekday(m.Days())+6) % 7 }),
+		part("dayofyear", true, func(m types.MyTime) int64 { return int64(m.Days()-types.DaysFromCivil(m.Year, 1, 1)) + 1 }),
+		part("weekofyear", true, func(m types.MyTime) int64 { _, w := week(m, 3); return int64(w) }),
+		part("to_days", true, func(m types.MyTime) int64 { return int64(m.Days() + daysToZero) }),
+		part("to_seconds", true, func(m types.MyTime) int64 {
+			return int64(m.Days()+daysToZero)*86400 + m.Micros/types.MicrosPerSecond
+		}),
+		clockPart("hour", func(us int64) int64 { return us / types.MicrosPerHour }),
+		clockPart("minute", func(us int64) int64 { return us / types.MicrosPerMinute % 60 }),
+		clockPart("second", func(us int64) int64 { return us / types.MicrosPerSecond % 60 }),
+		clockPart("microsecond", func(us int64) int64 { return us % types.MicrosPerSecond }),
+		myFunc{name: "time_to_sec", args: kinds(tTime), result: tInt, call: func(_ *Env, a []types.Value) (types.Value, error) {
+			us, ok := types.ParseStoredTime(a[0].B)
+			if !ok {
+				return null, nil
+			}
+			return types.IntValue(us / types.MicrosPerSecond), nil
+		}},
+		myFunc{name: "week", args: kinds(tStamp, tInt), optional: 1, result: tInt, session: true, call: func(e *Env, a []types.Value) (types.Value, error) {
+			m, ok := stamp(a[0])
+			if !ok || !m.Whole() {
+				return null, nil
+			}
+			_, w := week(m, weekMode(e, a))
+			return types.IntValue(int64(w)), nil
+		}},
+		myFunc{name: "yearweek", args: kinds(tStamp, tInt), optional: 1, result: tInt, call: func(e *Env, a []types.Value) (types.Value, error) {
+			m, ok := stamp(a[0])
+			if !ok || !m.Whole() {
+				return null, nil
+			}
+			mode := int64(0)
+			if len(a) > 1 {
+				mode = a[1].I
+			}
+			y, w := week(m, mode&7|2)
+			return types.IntValue(int64(y*100 + w)), nil
+		}},
+		myFunc{name: "monthname", args: kinds(tStamp), result: tText, call: func(_ *Env, a []types.Value) (types.Value, error) {
+			m, ok := stamp(a[0])
+			if !ok || m.Month == 0 {
+				return null, nil
+			}
+			return types.StringValue(monthNames[m.Month-1]), nil
+		}},
+		myFunc{name: "dayname", args: kinds(tStamp), result: tText, call: func(_ *Env, a []types.Value) (types.Value, error) {
+			m, ok := stamp(a[0])
+			if !ok || !m.Whole() {
+				return null, nil
+			}
+			return types.StringValue(dayNames[types.Weekday(m.Days())]), nil
+		}},
+		myFunc{name: "date", args: kinds(tStamp), result: tDate, call: func(_ *Env, a []types.Value) (types.Value, error) {
+			m, ok := stamp(a[0])
+			if !ok {
+				return null, nil
+			}
+			return textValue(m.AppendDate(nil)), nil
+		}},
+		myFunc{name: "time", args: kinds(tTime), result: tTime, resultOf: timeOfType, sql: "$1"},
+		myFunc{name: "timestamp", args: kinds(tStamp, tTime), optional: 1, result: tStamp, resultOf: stampOf, call: func(_ *Env, a []types.Value) (types.Value, error) {
+			if len(a) == 1 {
+				return a[0], nil
+			}
+			return addTime(a[0], a[1], 1)
+		}},
+		myFunc{name: "last_day", args: kinds(tStamp), result: tDate, call: func(_ *Env, a []types.Value) (types.Value, error) {
+			m, ok := stamp(a[0])
+			if !ok || m.Month == 0 {
+				return null, nil
+			}
+			m.Day = types.DaysIn(m.Year, m.Month)
+			return textValue(m.AppendDate(nil)), nil
+		}},
+		myFunc{name: "makedate", args: kinds(tInt, tInt), result: tDate, call: func(_ *Env, a []types.Value) (types.Value, error) {
+			y, d := a[0].I, a[1].I
+			if y < 0 || y > 9999 || d < 1 || d > 4e6 {
+				return null, nil
+			}
+			if y < 70 {
+				y += 2000
+			} else if y < 100 {
+				y += 1900
+			}
+			days := types.DaysFromCivil(int(y), 1, 1) + int(d) - 1
+			if yy, _, _ := types.CivilFromDays(days); yy > 9999 {
+				return null, nil
+			}
+			return types.DateValue(int32(days)), nil
+		}},
+		myFunc{name: "maketime", args: kinds(tInt, tInt, tDec), result: tTime, resultOf: func(ts []types.Type) types.Type {
+			return types.Type{Kind: types.Time, Len: min(max(asDecimal(ts[2]).Scale, 0), 6) + 1}
+		}, call: func(_ *Env, a []types.Value) (types.Value, error) {
+			s, err := numberOf(a[2])
+			if err != nil || a[1].I < 0 || a[1].I > 59 || s.Sign() < 0 || s.Cmp(types.DecimalFromInt(60)) >= 0 {
+				return null, nil
+			}
+			us, _ := s.Mul(types.DecimalFromInt(types.MicrosPerSecond)).Int64()
+			h := a[0].I
+			neg := h < 0
+			if neg {
+				h = -h
+			}
+			us += min(max(h, 0), 839)*types.MicrosPerHour + a[1].I*types.MicrosPerMinute
+			us = min(us, types.MaxMySQLTime)
+			if neg {
+				us = -us
+			}
+			return types.TimeValue(us), nil
+		}},
+		myFunc{name: "datediff", args: kinds(tStamp, tStamp), result: tInt, call: func(_ *Env, a []types.Value) (types.Value, error) {
+			x, ok1 := stamp(a[0])
+			y, ok2 := stamp(a[1])
+			if !ok1 || !ok2 || !x.Whole() || !y.Whole() {
+				return null, nil
+			}
+			return types.IntValue(int64(x.Days() - y.Days())), nil
+		}},
+		myFunc{name: "timediff", args: kinds(tStamp, tStamp), result: tTime, resultOf: timeOfType, as: "my_timediff_stamp", call: func(_ *Env, a []types.Value) (types.Value, error) {
+			x, ok1 := stamp(a[0])
+			y, ok2 := stamp(a[1])
+			if !ok1 || !ok2 || !x.Whole() || !y.Whole() {
+				return null, nil
+			}
+			return clampTime(x.Timestamp() - y.Timestamp()), nil
+		}},
+		myFunc{name: "timediff", args: kinds(tTime, tTime), result: tTime, resultOf: timeOfType, as: "my_timediff_time", call: func(_ *Env, a []types.Value) (types.Value, error) {
+			x, ok1 := types.ParseStoredTime(a[0].B)
+			y, ok2 := types.ParseStoredTime(a[1].B)
+			if !ok1 || !ok2 {
+				return null, nil
+			}
+			return clampTime(x - y), nil
+		}},
+		myFunc{name: "timediff", args: kinds(tText, tText), result: tTime, as: "my_timediff_text", resultOf: func([]types.Type) types.Type {
+			return types.Type{Kind: types.Time, Len: 7}
+		}, call: func(_ *Env, a []types.Value) (types.Value, error) {
+			x, isDate1, ok1 := anyTime(a[0].B)
+			y, isDate2, ok2 := anyTime(a[1].B)
+			if !ok1 || !ok2 || isDate1 != isDate2 {
+				return null, nil
+			}
+			return clampTime(x - y), nil
+		}},
+		myFunc{name: "addtime", args: kinds(tStamp, tTime), result: tStamp, resultOf: stampOf, as: "my_addtime", call: func(_ *Env, a []types.Value) (types.Value, error) {
+			return addTime(a[0], a[1], 1)
+		}},
+		myFunc{name: "addtime", args: kinds(tTime, tTime), result: tTime, resultOf: timeOfType, as: "my_addtime_time", call: func(_ *Env, a []types.Value) (types.Value, error) { return timeSum(a, 1) }},
+		myFunc{name: "addtime", args: kinds(tText, tTime), result: tText, as: "my_addtime_text", call: func(_ *Env, a []types.Value) (types.Value, error) {
+			return textTimeSum(a, 1)
+		}},
+		myFunc{name: "subtime", args: kinds(tStamp, tTime), result: tStamp, resultOf: stampOf, as: "my_subtime", call: func(_ *Env, a []types.Value) (types.Value, error) {
+			return addTime(a[0], a[1], -1)
+		}},
+		myFunc{name: "subtime", args: kinds(tTime, tTime), result: tTime, resultOf: timeOfType, as: "my_subtime_time", call: func(_ *Env, a []types.Value) (types.Value, error) { return timeSum(a, -1) }},
+		myFunc{name: "subtime", args: kinds(tText, tTime), result: tText, as: "my_subtime_text", call: func(_ *Env, a []types.Value) (types.Value, error) {
+			return textTimeSum(a, -1)
+		}},
+		myFunc{name: "from_days", args: kinds(tInt), result: tDate, call: func(_ *Env, a []types.Value) (types.Value, error) {
+			if a[0].I < 366 || a[0].I > 3652424 {
+				return types.StringValue("0000-00-00"), nil
+			}
+			return types.DateValue(int32(a[0].I - daysToZero)), nil
+		}},
+		myFunc{name: "sec_to_time", args: kinds(tDec), result: tTime, resultOf: func(ts []types.Type) types.Type {
+			return types.Type{Kind: types.Time, Len: min(max(asDecimal(ts[0]).Scale, 0), 6) + 1}
+		}, call: func(_ *Env, a []types.Value) (types.Value, error) {
+			d, err := numberOf(a[0])
+			if err != nil {
+				return null, nil
+			}
+			us, ok := d.Mul(types.DecimalFromInt(types.MicrosPerSecond)).Int64()
+			if !ok {
+				us = types.MaxMySQLTime
+			}
+			return clampTime(us), nil
+		}},
+		myFunc{name: "unix_timestamp", result: tInt, session: true, as: "my_unix_now", call: func(e *Env, a []types.Value) (types.Value, error) {
+			return types.IntValue(e.statementNow().Unix()), nil
+		}},
+		myFunc{name: "unix_timestamp", args: kinds(types.TimestampTZ), result: tDec, session: true, as: "my_unix_timestamp", resultOf: func(ts []types.Type) types.Type {
+			if ts[0].Len <= 1 {
+				return types.T(types.Int8)
+			}
+			return decimalOf(11, ts[0].Len-1)
+		}, call: func(e *Env, a []types.Value) (types.Value, error) {
+			ts, ok := types.ParseStoredTimestamp(a[0].B)
+			if !ok || isInfinite(ts) {
+				return types.IntValue(0), nil
+			}
+			us := types.TimeOf(ts).UnixMicro()
+			if us < 0 {
+				return types.IntValue(0), nil
+			}
+			if us%types.MicrosPerSecond == 0 {
+				return types.IntValue(us / types.MicrosPerSecond), nil
+			}
+			return types.DecimalValue(types.NewDecimal(us, 6).TrimZeros()), nil
+		}},
+		myFunc{name: "from_unixtime", args: kinds(tDec), result: tStamp, session: true, as: "my_from_unixtime", resultOf: func(ts []types.Type) types.Type {
+			return types.Type{Kind: types.Timestamp, Len: min(max(asDecimal(ts[0]).Scale, 0), 6) + 1}
+		}, call: fromUnix},
+		myFunc{name: "from_unixtime", args: kinds(tDec, tText), result: tText, session: true, as: "my_from_unixtime_format", call: func(e *Env, a []types.Value) (types.Value, error) {
+			v, err := fromUnix(e, a)
+			if err != nil || v.IsNull() {
+				return v, err
+			}
+			m, ok := stamp(v)
+			if !ok {
+				return null, nil
+			}
+			return formatDate(m, a[1].B)
+		}},
+		myFunc{name: "convert_tz", args: kinds(tStamp, tText, tText), result: tStamp, resultOf: stampOf, session: true, call: func(e *Env, a []types.Value) (types.Value, error) {
+			m, ok := stamp(a[0])
+			from, ok1 := myZone(e, a[1].B)
+			to, ok2 := myZone(e, a[2].B)
+			if !ok || !ok1 || !ok2 || !m.Whole() {
+				return null, nil
+			}
+			ts, _, _ := types.LocalTimestamp(types.InstantOf(m.Timestamp(), from), to)
+			return types.TimestampValue(ts), nil
+		}},
+		myFunc{name: "period_add", args: kinds(tInt, tInt), result: tInt, call: func(_ *Env, a []types.Value) (types.Value, error) {
+			m := periodMonths(a[0].I) + a[1].I
+			return types.IntValue(m/12*100 + m%12 + 1), nil
+		}},
+		myFunc{name: "period_diff", args: kinds(tInt, tInt), result: tInt, call: func(_ *Env, a []types.Value) (types.Value, error) {
+			return types.IntValue(periodMonths(a[0].I) - periodMonths(a[1].I)), nil
+		}},
+		myFunc{name: "timestampdiff", args: kinds(tText, tStamp, tStamp), result: tInt, call: func(_ *Env, a []types.Value) (types.Value, error) {
+			x, ok1 := stamp(a[1])
+			y, ok2 := stamp(a[2])
+			if !ok1 || !ok2 || !x.Whole() || !y.Whole() {
+				return null, nil
+			}
+			return unitsBetween(strings.ToUpper(string(a[0].B)), x, y)
+		}},
+		myFunc{name: "extract", args: kinds(tText, tStamp), result: tInt, as: "my_extract", call: func(e *Env, a []types.Value) (types.Value, error) {
+			m, ok := stamp(a[1])
+			if !ok {
+				return null, nil
+			}
+			return extractUnit(e, strings.ToUpper(string(a[0].B)), m, m.Micros)
+		}},
+		myFunc{name: "extract", args: kinds(tText, tTime), result: tInt, as: "my_extract_time", call: func(e *Env, a []types.Value) (types.Value, error) {
+			us, ok := types.ParseStoredTime(a[1].B)
+			if !ok {
+				return null, nil
+			}
+			return extractUnit(e, strings.ToUpper(string(a[0].B)), types.MyTime{}, us)
+		}},
+		myFunc{name: "date_format", args: kinds(tStamp, tText), result: tText, call: func(_ *Env, a []types.Value) (types.Value, error) {
+			m, ok := stamp(a[0])
+			if !ok {
+				return null, nil
+			}
+			return formatDate(m, a[1].B)
+		}},
+		myFunc{name: "time_format", args: kinds(tTime, tText), result: tText, call: func(_ *Env, a []types.Value) (types.Value, error) {
+			us, ok := types.ParseStoredTime(a[0].B)
+			if !ok {
+				return null, nil
+			}
+			return formatDate(types.MyTime{Micros: us, HasTime: true}, a[1].B)
+		}},
+		myFunc{name: "get_format", args: kinds(tText, tText), result: tText, call: func(_ *Env, a []types.Value) (types.Value, error) {
+			f, ok := dateFormats[strings.ToUpper(string(a[0].B)+" "+string(a[1].B))]
+			if !ok {
+				return null, nil
+			}
+			return types.StringValue(f), nil
+		}},
+		myFunc{name: "str_to_date", args: kinds(tText, tText), result: tStamp, session: true, call: strToDate, resultOf: func([]types.Type) types.Type {
+			return types.Type{Kind: tStamp, Len: 1}
+		}},
+	)
+
+	for _, k := range []struct {
+		name string
+		sign int64
+	}{{"date_add", 1}, {"date_sub", -1}, {"adddate", 1}, {"subdate", -1}} {
+		call := func(e *Env, a []types.Value) (types.Value, error) {
+			unit := "DAY"
+			if len(a) > 2 {
+				unit = strings.ToUpper(string(a[2].B))
+			}
+			return dateAddUnit(a[0], a[1], unit, k.sign)
+		}
+		implementMy(
+			myFunc{name: k.name, args: kinds(tDate, tText, tText), optional: 1, result: tDate, as: "my_" + k.name, call: call},
+			myFunc{name: k.name, args: kinds(tStamp, tText, tText), optional: 1, result: tStamp, resultOf: stampOf, as: "my_" + k.name},
+			myFunc{name: k.name, args: kinds(tTime, tText, tText), optional: 1, result: tTime, resultOf: timeOfType, as: "my_" + k.name},
+			myFunc{name: k.name, args: kinds(tText, tText, tText), optional: 1, result: tText, as: "my_" + k.name},
+		)
+	}
+	add := func(_ *Env, a []types.Value) (types.Value, error) {
+		return dateAddUnit(a[2], a[1], strings.ToUpper(string(a[0].B)), 1)
+	}
+	implementMy(
+		myFunc{name: "timestampadd", args: kinds(tText, tText, tDate), result: tDate, call: add},
+		myFunc{name: "timestampadd", args: kinds(tText, tText, tStamp), result: tStamp, resultOf: stampOf},
+		myFunc{name: "timestampadd", args: kinds(tText, tText, tText), result: tText},
+	)
+}
+
+// daysToZero is the day number of 2000-01-01 in TO_DAYS.
+const daysToZero = 730485
+
+var monthNames = [...]string{
+	"January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December",
+}
+
+var dayNames = [...]string{"Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"}
+
+var dateFormats = map[string]string{
+	"DATE USA": "%m.%d.%Y", "DATE JIS": "%Y-%m-%d", "DATE ISO": "%Y-%m-%d", "DATE EUR": "%d.%m.%Y", "DATE INTERNAL": "%Y%m%d",
+	"DATETIME USA": "%Y-%m-%d %H.%i.%s", "DATETIME JIS": "%Y-%m-%d %H:%i:%s", "DATETIME ISO": "%Y-%m-%d %H:%i:%s",
+	"DATETIME EUR": "%Y-%m-%d %H.%i.%s", "DATETIME INTERNAL": "%Y%m%d%H%i%s",
+	"TIME USA": "%h:%i:%s %p", "TIME JIS": "%H:%i:%s", "TIME ISO": "%H:%i:%s", "TIME EUR": "%H.%i.%s", "TIME INTERNAL": "%H%i%s",
+}
+
+// clockPart makes a function of a time's part: of TIME, or of a DATETIME's time of day.
+func clockPart(name string, f func(us int64) int64) myFunc {
+	return myFunc{name: name, args: kinds(tTime), result: tInt, call: func(_ *Env, a []types.Value) (types.Value, error) {
+		us, ok := types.ParseStoredTime(a[0].B)
+		if !ok {
+			return null, nil
+		}
+		return types.IntValue(f(max(us, -us))), nil
+	}}
+}
+
+func clampTime(us int64) types.Value {
+	return types.TimeValue(min(max(us, -types.MaxMySQLTime), types.MaxMySQLTime))
+}
+
+// anyTime reads a time or a datetime as microseconds.
+func anyTime(b []byte) (us int64, isDate, ok bool) {
+	if m, ok := types.ParseMySQLDateTime(b); ok && m.HasTime && m.Whole() && len(b) > 10 {
+		return m.Timestamp(), true, true
+	}
+	us, _, ok = types.ParseMySQLTime(b)
+	return us, false, ok
+}
+
+func addTime(a, b types.Value, sign int64) (types.Value, error) {
+	m, ok := stamp(a)
+	us, ok2 := types.ParseStoredTime(b.B)
+	if !ok || !ok2 || !m.Whole() {
+		return null, nil
+	}
+	return myStamp(m.Timestamp() + sign*us), nil
+}
+
+// myStamp is a DATETIME, NULL outside of the years that MySQL has.
+func myStamp(ts int64) types.Value {
+	if ts < minMyStamp || ts > maxMyStamp {
+		return null
+	}
+	return types.TimestampValue(ts)
+}
+
+var (
+	minMyStamp = int64(types.DaysFromCivil(0, 1, 1)) * types.MicrosPerDay
+	maxMyStamp = int64(types.DaysFromCivil(10000, 1, 1))*types.MicrosPerDay - 1
+)
+
+func timeSum(a []types.Value, sign int64) (types.Value, error) {
+	x, ok1 := types.ParseStoredTime(a[0].B)
+	y, ok2 := types.ParseStoredTime(a[1].B)
+	if !ok1 || !ok2 {
+		return null, nil
+	}
+	return clampTime(x + sign*y), nil
+}
+
+func textTimeSum(a []types.Value, sign int64) (types.Value, error) {
+	x, isDate, ok := anyTime(a[0].B)
+	y, ok2 := types.ParseStoredTime(a[1].B)
+	if !ok || !ok2 {
+		return null, nil
+	}
+	if isDate {
+		return shorten(myStamp(x + sign*y)), nil
+	}
+	return clampTime(x + sign*y), nil
+}
+
+// shorten drops a fraction of zeros from a stored timestamp that is shown as text.
+func shorten(v types.Value) types.Value {
+	if v.IsNull() {
+		return v
+	}
+	return textValue([]byte(strings.TrimSuffix(string(v.B), ".000000")))
+}
+
+func fromUnix(e *Env, a []types.Value) (types.Value, error) {
+	d, err := numberOf(a[0])
+	if err != nil || d.Sign() < 0 {
+		return null, nil
+	}
+	us, ok := d.Mul(types.DecimalFromInt(types.MicrosPerSecond)).Int64()
+	if !ok || us >= 32536771200*types.MicrosPerSecond {
+		return null, nil
+	}
+	ts, _, _ := types.LocalTimestamp(us-types.UnixEpoch, e.location())
+	return types.TimestampValue(ts), nil
+}
+
+func periodMonths(p int64) int64 {
+	y, m := p/100, p%100
+	if y < 70 {
+		y += 2000
+	} else if y < 100 {
+		y += 1900
+	}
+	return y*12 + m - 1
+}
+
+// intervalParts are the units of INTERVAL with several parts, largest first.
+var intervalParts = map[string][]string{
+	"YEAR_MONTH":         {"YEAR", "MONTH"},
+	"DAY_HOUR":           {"DAY", "HOUR"},
+	"DAY_MINUTE":         {"DAY", "HOUR", "MINUTE"},
+	"DAY_SECOND":         {"DAY", "HOUR", "MINUTE", "SECOND"},
+	"DAY_MICROSECOND":    {"DAY", "HOUR", "MINUTE", "SECOND", "MICROSECOND"},
+	"HOUR_MINUTE":        {"HOUR", "MINUTE"},
+	"HOUR_SECOND":        {"HOUR", "MINUTE", "SECOND"},
+	"HOUR_MICROSECOND":   {"HOUR", "MINUTE", "SECOND", "MICROSECOND"},
+	"MINUTE_SECOND":      {"MINUTE", "SECOND"},
+	"MINUTE_MICROSECOND": {"MINUTE", "SECOND", "MICROSECOND"},
+	"SECOND_MICROSECOND": {"SECOND", "MICROSECOND"},
+}
+
+// mySpan reads the amount of an INTERVAL n UNIT. small: it counts less than a day.
+func mySpan(amount []byte, unit string) (months, days, us int64, small, ok bool) {
+	unit = strings.TrimPrefix(unit, "SQL_TSI_")
+	parts, several := intervalParts[unit]
+	if !several {
+		d, _ := types.MySQLDecimal(amount)
+		if unit == "SECOND" {
+			us, ok = d.Mul(types.DecimalFromInt(types.MicrosPerSecond)).Int64()
+			return 0, 0, us, true, ok
+		}
+		n, fits := d.Int64()
+		if !fits || n > 1e15 || n < -1e15 {
+			return 0, 0, 0, false, false
+		}
+		months, days, us, small, ok = unitSpan(unit, n)
+		return months, days, us, small, ok
+	}
+	// The numbers in the text, aligned to the right of the unit's parts.
+	var nums []int64
+	neg := false
+	for i := 0; i < len(amount); {
+		c := amount[i]
+		if c == '-' && len(nums) == 0 {
+			neg = true
+		}
+		if c < '0' || c > '9' {
+			i++
+			continue
+		}
+		start := i
+		for i < len(amount) && amount[i] >= '0' && amount[i] <= '9' {
+			i++
+		}
+		n, err := strconv.ParseInt(string(amount[start:min(i, start+15)]), 10, 64)
+		if err != nil {
+			return 0, 0, 0, false, false
+		}
+		if parts[len(parts)-1] == "MICROSECOND" && len(nums) == len(parts)-1 {
+			for range 6 - (i - start) {
+				n *= 10
+			}
+		}
+		nums = append(nums, n)
+	}
+	if len(nums) > len(parts) {
+		return 0, 0, 0, false, false
+	}
+	for i, n := range nums {
+		if neg {
+			n = -n
+		}
+		m, d, u, s, fine := unitSpan(parts[len(parts)-len(nums)+i], n)
+		if !fine {
+			return 0, 0, 0, false, false
+		}
+		months, days, us = months+m, days+d, us+u
+		small = small || s
+	}
+	return months, days, us, small || parts[len(parts)-1] != "MONTH", true
+}
+
+func unitSpan(unit string, n int64) (months, days, us int64, small, ok bool) {
+	switch unit {
+	case "YEAR":
+		return 12 * n, 0, 0, false, true
+	case "QUARTER":
+		return 3 * n, 0, 0, false, true
+	case "MONTH":
+		return n, 0, 0, false, true
+	case "WEEK":
+		return 0, 7 * n, 0, false, true
+	case "DAY":
+		return 0, n, 0, false, true
+	}
+	mult := map[string]int64{
+		"HOUR": types.MicrosPerHour, "MINUTE": types.MicrosPerMinute, "SECOND": types.MicrosPerSecond, "MICROSECOND": 1, "FRAC_SECOND": 1,
+	}[unit]
+	if mult == 0 || n > 1<<62/mult || n < -(1<<62)/mult {
+		return 0, 0, 0, true, false
+	}
+	return 0, 0, n * mult, true, true
+}
+
+// dateAddUnit is DATE_ADD: of a date it stays a date unless the unit is shorter than a day; of text the result is text.
+func dateAddUnit(v, amount types.Value, unit string, sign int64) (types.Value, error) {
+	if amount.Class == types.Int || amount.Class == types.Float {
+		amount.B = types.AppendMySQLText(nil, types.T(types.Unknown), amount, nil)
+	}
+	months, days, us, small, ok := mySpan(amount.B, unit)
+	if !ok {
+		return null, nil
+	}
+	months, days, us = sign*months, sign*days, sign*us
+	if len(v.B) > 2 && (v.B[2] == ':' || v.B[0] == '-' || len(v.B) > 3 && v.B[3] == ':') {
+		t, _, ok := types.ParseMySQLTime(v.B)
+		if !ok || months != 0 {
+			return null, nil
+		}
+		return clampTime(t + days*types.MicrosPerDay + us), nil
+	}
+	m, ok := stamp(v)
+	if !ok || !m.Whole() {
+		return null, nil
+	}
+	months += int64(m.Year)*12 + int64(m.Month-1)
+	y := months / 12
+	if months < 0 || y > 9999 {
+		return null, nil
+	}
+	mo := int(months%12) + 1
+	d := min(m.Day, types.DaysIn(int(y), mo))
+	if days > 4e6 || days < -4e6 {
+		return null, nil
+	}
+	ts := (int64(types.DaysFromCivil(int(y), mo, d))+days)*types.MicrosPerDay + m.Micros
+	if us > 0 && ts > maxMyStamp-us || us < 0 && ts < minMyStamp-us {
+		return null, nil
+	}
+	ts += us
+	if ts < minMyStamp || ts > maxMyStamp {
+		return null, nil
+	}
+	if !m.HasTime && !small {
+		return types.DateValue(timestampToDate(ts)), nil
+	}
+	if len(v.B) == 26 && m.HasTime {
+		return types.TimestampValue(ts), nil
+	}
+	return shorten(types.TimestampValue(ts)), nil
+}
+
+// unitsBetween is TIMESTAMPDIFF: whole units from x to y.
+func unitsBetween(unit string, x, y types.MyTime) (types.Value, error) {
+	unit = strings.TrimPrefix(unit, "SQL_TSI_")
+	us := y.Timestamp() - x.Timestamp()
+	switch unit {
+	case "YEAR", "QUARTER", "MONTH":
+		neg := us < 0
+		if neg {
+			x, y = y, x
+		}
+		n := int64(y.Year-x.Year)*12 + int64(y.Month-x.Month)
+		if y.Day < x.Day || y.Day == x.Day && y.Micros < x.Micros {
+			n--
+		}
+		n /= map[string]int64{"YEAR": 12, "QUARTER": 3, "MONTH": 1}[unit]
+		if neg {
+			n = -n
+		}
+		return types.IntValue(n), nil
+	case "WEEK":
+		return types.IntValue(us / (7 * types.MicrosPerDay)), nil
+	case "DAY":
+		return types.IntValue(us / types.MicrosPerDay), nil
+	}
+	_, _, mult, _, ok := unitSpan(unit, 1)
+	if !ok {
+		return null, nil
+	}
+	return types.IntValue(us / mult), nil
+}
+
+// extractUnit is EXTRACT(unit FROM x); units of several parts give one number of all their digits.
+func extractUnit(e *Env, unit string, m types.MyTime, us int64) (types.Value, error) {
+	neg := us < 0
+	if neg {
+		us = -us
+	}
+	h, mi, s, f := us/types.MicrosPerHour, us/types.MicrosPerMinute%60, us/types.MicrosPerSecond%60, us%types.MicrosPerSecond
+	day := int64(m.Day)
+	var n int64
+	switch unit {
+	case "YEAR":
+		return types.IntValue(int64(m.Year)), nil
+	case "QUARTER":
+		return types.IntValue(int64(m.Month+2) / 3), nil
+	case "MONTH":
+		return types.IntValue(int64(m.Month)), nil
+	case "WEEK":
+		if !m.Whole() {
+			return null, nil
+		}
+		_, w := week(m, weekMode(e, nil))
+		return types.IntValue(int64(w)), nil
+	case "DAY":
+		n = day
+	case "HOUR":
+		n = h
+	case "MINUTE":
+		n = mi
+	case "SECOND":
+		n = s
+	case "MICROSECOND":
+		n = f
+	case "YEAR_MONTH":
+		return types.IntValue(int64(m.Year*100 + m.Month)), nil
+	case "DAY_HOUR":
+		n = day*100 + h
+	case "DAY_MINUTE":
+		n = (day*100+h)*100 + mi
+	case "DAY_SECOND":
+		n = ((day*100+h)*100+mi)*100 + s
+	case "DAY_MICROSECOND":
+		n = (((day*100+h)*100+mi)*100+s)*1000000 + f
+	case "HOUR_MINUTE":
+		n = h*100 + mi
+	case "HOUR_SECOND":
+		n = (h*100+mi)*100 + s
+	case "HOUR_MICROSECOND":
+		n = ((h*100+mi)*100+s)*1000000 + f
+	case "MINUTE_SECOND":
+		n = mi*100 + s
+	case "MINUTE_MICROSECOND":
+		n = (mi*100+s)*1000000 + f
+	case "SECOND_MICROSECOND":
+		n = s*1000000 + f
+	default:
+		return null, nil
+	}
+	if neg {
+		n = -n
+	}
+	return types.IntValue(n), nil
+}
+
+// weekMode is WEEK's second argument, or default_week_format.
+func weekMode(e *Env, a []types.Value) int64 {
+	if len(a) > 1 {
+		return a[1].I & 7
+	}
+	n, _ := strconv.ParseInt(e.setting("default_week_format"), 10, 64)
+	return n & 7
+}
+
+// week returns the week of a date and the year it belongs to. mode: bit 0 weeks begin on Monday, bit 1 weeks run from 1
+// (days before week 1 belong to the last year), bit 2 week 1 is the first that begins in the year, else the first with
+// four or more days in it; the last is turned around for weeks that begin on Monday.
+func week(m types.MyTime, mode int64) (year, w int) {
+	monday := mode&1 != 0
+	fromOne := mode&2 != 0
+	firstWeekday := mode&4 != 0
+	if !monday {
+		firstWeekday = !firstWeekday
+	}
+	day := m.Days()
+	year = m.Year
+	first := types.DaysFromCivil(year, 1, 1)
+	weekday := func(d int) int {
+		if monday {
+			return (types.Weekday(d) + 6) % 7
+		}
+		return types.Weekday(d)
+	}
+	wd := weekday(first)
+	if m.Month == 1 && m.Day <= 7-wd {
+		if !fromOne && (firstWeekday && wd != 0 || !firstWeekday && wd >= 4) {
+			return year, 0
+		}
+		if fromOne && (firstWeekday && wd != 0 || !firstWeekday && wd >= 4) {
+			year--
+			n := types.DaysFromCivil(year+1, 1, 1) - types.DaysFromCivil(year, 1, 1)
+			first -= n
+			wd = (wd + 53*7 - n) % 7
+		}
+	}
+	var days int
+	if firstWeekday && wd != 0 || !firstWeekday && wd >= 4 {
+		days = day - (first + 7 - wd)
+	} else {
+		days = day - (first - wd)
+	}
+	if fromOne && days >= 52*7 {
+		n := types.DaysFromCivil(year+1, 1, 1) - types.DaysFromCivil(year, 1, 1)
+		wd = (wd + n) % 7
+		if !firstWeekday && wd < 4 || firstWeekday && wd == 0 {
+			return year + 1, 1
+		}
+	}
+	return year, days/7 + 1
+}
