@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/bop-platform/bop/modules/wire/dialect/postgres/ident"
 	"github.com/bop-platform/bop/modules/wire/types"
 )
 
@@ -329,11 +330,30 @@ func (f *fingerprint) mayPrecede() bool {
 	case tokQuoted, tokInteger, tokNumber, tokString, tokEscape, tokDollar:
 		return true
 	case tokWord:
-		return !f.opens(f.before)
+		return f.operand(f.before)
 	case tokPunct:
 		return f.before.op == ')' || f.before.op == ']'
 	}
 	return false
+}
+
+// operand says that a word is surely a name, after which a sign is an operator.
+func (f *fingerprint) operand(t token) bool {
+	var buf [20]byte
+	n := t.to - t.from
+	if n > len(buf) {
+		return true
+	}
+	for i := range n {
+		buf[i] = f.s[t.from+i] | 0x20
+		if f.s[t.from+i] == '_' {
+			buf[i] = '_'
+		}
+	}
+	if k, ok := ident.Find(string(buf[:n])); ok {
+		return (k.Category == ident.Unreserved || k.Category == ident.ColumnName) && k.Word != "escape" && k.Word != "by" && k.Word != "values"
+	}
+	return true
 }
 
 // mayFollow says that what stands after the current literal lets it be a parameter.
