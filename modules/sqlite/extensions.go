@@ -47,7 +47,7 @@ var extensions = []Extension{
 	{"rtree", sqliteVersion, "virtual tables rtree, rtree_i32, geopoly", rtree.Register},
 	{"spellfix1", sqliteVersion, "virtual table spellfix1, editdist3(), spellfix1_phonehash(), …", spellfix1.Register},
 	{"vec1", sqliteVersion, "virtual table vec1 for nearest neighbours", vec1.Register},
-	{"unicode", ncrucesVersion, "upper(), lower(), casefold(), initcap(), unaccent(), normalize(), icu_load_collation()", unicode.Register},
+	{"unicode", ncrucesVersion, "upper(), lower(), casefold(), initcap(), unaccent(), normalize(), icu_load_collation()", registerUnicode},
 	{"regexp", ncrucesVersion, "REGEXP, regexp_like(), regexp_count(), regexp_instr(), regexp_substr(), regexp_replace()", regexp.Register},
 	{"uuid", ncrucesVersion, "uuid(), uuid_str(), uuid_blob(), uuid_extract_version(), uuid_extract_timestamp(), gen_random_uuid()", uuid.Register},
 	{"stats", ncrucesVersion, "stddev_pop(), var_samp(), corr(), covar_pop(), regr_…(), percentile_cont(), median(), mode(), every(), some(), …", stats.Register},
@@ -68,9 +68,12 @@ var extensions = []Extension{
 // Go, which can't load native code. Those that read files of the host (fileio, lines) are left out.
 func Extensions() []Extension { return append([]Extension(nil), extensions...) }
 
-func init() {
-	// The Unicode LIKE would keep SQLite from using an index for a prefix.
-	unicode.RegisterLike = false
+// registerUnicode leaves LIKE to SQLite: with a function in its place, no index would be used for a prefix.
+func registerUnicode(c *sqlite3.Conn) error {
+	if err := unicode.Register(c); err != nil {
+		return err
+	}
+	return c.Exec(`PRAGMA case_sensitive_like = off`)
 }
 
 func registerExtensions(c *sqlite3.Conn) error {
@@ -85,9 +88,20 @@ func registerExtensions(c *sqlite3.Conn) error {
 	return nil
 }
 
-// noFiles is a file system without files.
+// noFiles is a file system in which every file can be opened and none can be read: the csv table does not expect that
+// opening fails.
 type noFiles struct{}
 
-func (noFiles) Open(name string) (fs.File, error) {
-	return nil, &fs.PathError{Op: "open", Path: name, Err: ErrHostFile}
+func (noFiles) Open(name string) (fs.File, error) { return noFile{name}, nil }
+
+type noFile struct{ name string }
+
+func (f noFile) Read([]byte) (int, error) {
+	return 0, &fs.PathError{Op: "read", Path: f.name, Err: ErrHostFile}
 }
+
+func (f noFile) Stat() (fs.FileInfo, error) {
+	return nil, &fs.PathError{Op: "stat", Path: f.name, Err: ErrHostFile}
+}
+
+func (noFile) Close() error { return nil }

@@ -142,7 +142,11 @@ func dump(t testing.TB, c *sqlite3.Conn) string {
 		if name == "" {
 			continue
 		}
-		fmt.Fprintf(&b, "\n%s: %s", name, text(t, c, `SELECT * FROM "`+name+`" ORDER BY 1, 2`))
+		order := "1, 2"
+		if text(t, c, `SELECT count(*) FROM pragma_table_info('`+name+`')`) == "1" {
+			order = "1"
+		}
+		fmt.Fprintf(&b, "\n%s: %s", name, text(t, c, `SELECT * FROM "`+name+`" ORDER BY `+order))
 	}
 	return b.String()
 }
