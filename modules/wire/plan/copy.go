@@ -13,7 +13,8 @@ import (
 func constantInt(i int64) string { return strconv.FormatInt(i, 10) }
 
 // copyPlan plans what COPY runs on the database. TO: the query whose rows go out. FROM: an INSERT of one row with a
-// parameter for each field of the input, in the storage form of Params (with the columns' lengths and precisions).
+// parameter for each field of the input, in the storage form of Params (with the columns' lengths and precisions);
+// Columns then are the columns that the fields go into.
 func (b *builder) copyPlan(s *ir.Copy) *Plan {
 	if s.Query != nil {
 		p := b.statement(s.Query)
@@ -92,6 +93,7 @@ func (b *builder) loadRow(t *schema.Table, columns []*schema.Column, verb string
 			continue
 		}
 		b.params[i] = c.Type
+		p.Columns = append(p.Columns, Column{Name: c.Name, Type: c.Type, Table: t, Source: c, NotNull: c.NotNull})
 		n := &node{sql: "?" + strconv.Itoa(i+1), typ: c.Type, atom: true}
 		values[i] = b.guardRowID(c, n, t).text()
 	}

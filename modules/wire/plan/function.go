@@ -541,7 +541,7 @@ func (b *builder) convertArgs(bd binding, args []*node) []*node {
 // apply prints a call of a chosen signature with converted arguments.
 func (b *builder) apply(s *funcs.Signature, args []*node) *node {
 	b.writes = b.writes || s.Writes
-	b.volatile = b.volatile || s.Writes || s.Volatile && s.Form == funcs.Scalar && isEffect(s)
+	b.volatile = b.volatile || s.Writes || s.Volatile
 	n := b.printCall(s, args)
 	n.typ = b.resultType(s, args)
 	b.setCollation(n)
@@ -558,11 +558,6 @@ func (b *builder) apply(s *funcs.Signature, args []*node) *node {
 		n.span = span{0, 1, true}
 	}
 	return n
-}
-
-// isEffect tells functions with an effect from those that only give another value each time.
-func isEffect(s *funcs.Signature) bool {
-	return s.Writes || s.Result == types.Void
 }
 
 func (b *builder) printCall(s *funcs.Signature, args []*node) *node {
@@ -706,9 +701,6 @@ func (b *builder) extreme(f *ir.Func, sc *level) *node {
 		for _, a := range args[1:] {
 			cmp := b.compare(op, a, acc, f.Pos)
 			sql := "CASE WHEN " + acc.arg() + " IS NULL OR " + cmp.arg() + " THEN " + a.text() + " ELSE " + acc.text() + " END"
-			if a.notNull && a.value != nil {
-				sql = "CASE WHEN " + a.arg() + " IS NULL THEN " + acc.text() + " WHEN " + acc.arg() + " IS NULL OR " + cmp.arg() + " THEN " + a.text() + " ELSE " + acc.text() + " END"
-			}
 			acc = atom(sql, t)
 			b.setCollation(acc)
 		}

@@ -215,6 +215,9 @@ func describe(p *plan.Plan) string {
 
 func typeText(t types.Type) string {
 	s := t.PGName()
+	if s == "bpchar" {
+		s = "character"
+	}
 	if t.Unsigned {
 		s += " unsigned"
 	}

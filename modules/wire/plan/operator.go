@@ -345,12 +345,17 @@ func (b *builder) matchLike(kind string, not bool, v, p, esc *node, pos int) *no
 		}
 		return n
 	}
-	if name := strings.ToLower(kind); kind != "SIMILAR" {
-		if n := b.tryInternal(name, args...); n != nil {
+	if kind != "SIMILAR" {
+		// The pattern matching of MySQL's binary strings is that of PostgreSQL's.
+		if kind == "ILIKE" {
+			args[0], args[1] = b.internal("lower", args[0]), b.internal("lower", args[1])
+		}
+		if s, as := b.choose(funcs.Operators(ir.MySQL, "LIKE BINARY"), args, false); s != nil {
+			n := b.apply(s, as)
 			if not {
 				return b.boolean("NOT " + n.arg())
 			}
-			return n
+			return b.boolean(n.text())
 		}
 	}
 	b.unsupported(kind + " with this pattern")

@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/bop-platform/bop/modules/wire/plan"
+	"github.com/bop-platform/bop/modules/wire/schema"
 )
 
 // The files of testdata/postgres and testdata/mysql hold statements with what a real server answers. They are written by
@@ -18,6 +21,10 @@ import (
 //
 // against an empty database that may be cleared, and read by the tests without a server. Lines that begin with "ours:"
 // replace the recorded answer where ours differs and the reason is beside it.
+//
+//	setup    statements that must succeed, nothing recorded
+//	same     one statement and its rows or error
+//	params   the types that PostgreSQL gives to the parameters of one statement
 var (
 	psql  = flag.String("psql", "", "command that runs SQL from its input on PostgreSQL: records testdata/postgres")
 	mysql = flag.String("mysql", "", "command that runs SQL from its input on MySQL or MariaDB: records testdata/mysql")
@@ -125,6 +132,22 @@ func (d *db) answer(head, dialectName, body string) string {
 	}
 	var s strings.Builder
 	for _, st := range list {
+		if head == "params" {
+			p, err := plan.Build(st, &d.env)
+			if err != nil {
+				s.WriteString(shortError(errorText(dialect, err)))
+				continue
+			}
+			names := make([]string, len(p.Params))
+			for i, t := range p.Params {
+				names[i] = typeText(t)
+				if e, ok := d.schema.ByOID[t.OID].(*schema.Enum); ok {
+					names[i] = e.Name
+				}
+			}
+			s.WriteString(strings.Join(names, ", ") + "\n")
+			continue
+		}
 		p, rows, err := d.do(st)
 		if err != nil {
 			text := shortError(errorText(dialect, err))
@@ -165,7 +188,11 @@ func recordPostgres(t *testing.T, bs []block) {
 		if b.plain != "" {
 			continue
 		}
-		fmt.Fprintf(&in, "\\echo @@ %d\n%s\n", i, strings.TrimSuffix(strings.TrimSpace(b.body), ";")+";")
+		sql := strings.TrimSuffix(strings.TrimSpace(b.body), ";") + ";"
+		if b.head == "params" {
+			sql = "PREPARE p AS " + sql + "\nSELECT array_to_string(parameter_types, ', ') FROM pg_prepared_statements WHERE name = 'p';\nDEALLOCATE ALL;"
+		}
+		fmt.Fprintf(&in, "\\echo @@ %d\n%s\n", i, sql)
 	}
 	words := append(strings.Fields(*psql), "-X", "-q", "-A", "-t", "-f", "-")
 	cmd := exec.Command(words[0], words[1:]...)
