@@ -40,3 +40,9 @@ require (
 	google.golang.org/grpc v1.83.2 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 )
+
+require (
+	github.com/bop-platform/bop/modules/aof v0.1.0
+	github.com/bop-platform/bop/modules/sqlite v0.1.0
+	github.com/bop-platform/bop/modules/wire v0.1.0
+)

@@ -18,6 +18,7 @@ type Error struct {
 	Table      string
 	Column     string
 	Constraint string
+	Context    string // where it happened: "COPY t, line 3, column a"
 	Severity   string // "", FATAL, PANIC
 	Err        error  // the cause, for logs; not shown to clients
 }

@@ -34,6 +34,7 @@ type Info struct {
 	Created time.Time `json:"created"`
 	Bytes   int64     `json:"bytes"`
 	TXID    uint64    `json:"txid"`
+	Error   string    `json:"error,omitempty"` // why it is out of service
 }
 
 // Databases is what the API acts on. Errors that wrap ErrNotFound or ErrExists become 404 and 409, ErrInvalid 400.

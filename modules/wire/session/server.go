@@ -1,0 +1,212 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/bop-platform/bop/modules/wire/engine"
+	"github.com/bop-platform/bop/modules/wire/ir"
+	"github.com/bop-platform/bop/modules/wire/schema"
+	"github.com/bop-platform/bop/modules/wire/sqlerr"
+)
+
+// Options are what the sessions of a server share. Only Engine is needed.
+type Options struct {
+	Engine engine.Engine
+	// Plans is how many translated statements are kept. Default 4096.
+	Plans int
+	// MaxSessions refuses more with 53300 and 1040. Default 10,000.
+	MaxSessions int
+	// IdleInTransaction ends a session that has been the writer and silent for that long, so that it doesn't stop the
+	// others for ever. Default 1 minute; a session's own idle_in_transaction_session_timeout goes before. Negative: never.
+	IdleInTransaction time.Duration
+	// Users lists the users that the catalogs show beside those that are connected; nil: none.
+	Users func() []string
+
+	Logger         *slog.Logger
+	TracerProvider trace.TracerProvider
+	MeterProvider  metric.MeterProvider
+}
+
+// Server is what the sessions of a process share.
+type Server struct {
+	o       Options
+	plans   planCache
+	schemas schemaCache
+	hub     hub
+	started time.Time
+	tracer  trace.Tracer
+	metrics *instruments
+
+	mu       sync.Mutex
+	sessions map[uint32]*Session
+	ids      atomic.Uint32
+}
+
+// NewServer returns a server without sessions.
+func NewServer(o Options) (*Server, error) {
+	if o.Plans <= 0 {
+		o.Plans = 4096
+	}
+	if o.MaxSessions <= 0 {
+		o.MaxSessions = 10_000
+	}
+	if o.IdleInTransaction == 0 {
+		o.IdleInTransaction = time.Minute
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.TracerProvider == nil {
+		o.TracerProvider = tracenoop.NewTracerProvider()
+	}
+	if o.MeterProvider == nil {
+		o.MeterProvider = metricnoop.NewMeterProvider()
+	}
+	s := &Server{o: o, started: time.Now(), sessions: map[uint32]*Session{}, tracer: o.TracerProvider.Tracer(scope)}
+	s.plans.max = o.Plans
+	var err error
+	s.metrics, err = newInstruments(s)
+	return s, err
+}
+
+const scope = "github.com/bop-platform/bop/modules/wire/session"
+
+// Close ends what the server itself keeps. Sessions are closed by who opened them.
+func (s *Server) Close() { s.metrics.close() }
+
+// Logger is where sessions and the protocols above them log to.
+func (s *Server) Logger() *slog.Logger { return s.o.Logger }
+
+// Tracer makes the spans of commands.
+func (s *Server) Tracer() trace.Tracer { return s.tracer }
+
+// Config is what a protocol knows of a client when it has let it in.
+type Config struct {
+	Dialect    ir.Dialect
+	User       string
+	Database   string // MySQL: "" is none
+	RemoteAddr net.Addr
+	// Params are variables that the client sets as it connects. Unknown ones are refused as SET does.
+	Params map[string]string
+	// FoundRows is MySQL's client flag: an UPDATE counts the rows it found.
+	FoundRows bool
+
+	// Notice is called for warnings and notices of the running statement (PostgreSQL). nil: they are dropped.
+	Notice func(*sqlerr.Error)
+	// Changed is called when a variable that is reported to the client gets another value (PostgreSQL).
+	Changed func(name, value string)
+	// Notified is called from another goroutine for each message of LISTEN.
+	Notified func(Notification)
+	// Terminate ends the connection from another goroutine: pg_terminate_backend, KILL, a time-out.
+	Terminate func(*sqlerr.Error)
+}
+
+// Open begins a session. Errors are *sqlerr.Error: 3D000 and 1049 for an unknown database, 53300 and 1040 when there are
+// too many sessions.
+func (s *Server) Open(ctx context.Context, c Config) (*Session, error) {
+	x := &Session{server: s, cfg: c, id: s.ids.Add(1), secret: newSecret(), opened: time.Now()}
+	x.base, x.end = context.WithCancelCause(context.WithoutCancel(ctx))
+	x.vars = newVars(x)
+	x.stmt.Store(&statement{})
+	if c.Database != "" {
+		if err := x.UseDatabase(ctx, c.Database); err != nil {
+			return nil, err
+		}
+	}
+	for name, value := range c.Params {
+		if err := x.vars.start(name, value); err != nil {
+			return nil, err
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.sessions) >= s.o.MaxSessions {
+		return nil, sqlerr.New("53300", "sorry, too many clients already").My(1040, "Too many connections")
+	}
+	s.sessions[x.id] = x
+	return x, nil
+}
+
+func newSecret() uint32 {
+	var b [4]byte
+	rand.Read(b[:])
+	return binary.BigEndian.Uint32(b[:])
+}
+
+// Cancel interrupts the statement of the session that has this key; it does nothing when there is none. It is what
+// PostgreSQL's CancelRequest asks for.
+func (s *Server) Cancel(id, secret uint32) {
+	s.mu.Lock()
+	x := s.sessions[id]
+	s.mu.Unlock()
+	if x != nil && x.secret == secret {
+		x.Cancel()
+	}
+}
+
+// kill ends a statement or a session by its number.
+func (s *Server) kill(id uint32, terminate bool) bool {
+	s.mu.Lock()
+	x := s.sessions[id]
+	s.mu.Unlock()
+	if x == nil {
+		return false
+	}
+	if terminate {
+		x.terminate(sqlerr.New("57P01", "terminating connection due to administrator command").My(1927, "Connection was killed"))
+	} else {
+		x.Cancel()
+	}
+	return true
+}
+
+// list returns the sessions in the order of their numbers.
+func (s *Server) list() []*Session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	out := make([]*Session, 0, len(s.sessions))
+	for _, x := range s.sessions {
+		out = append(out, x)
+	}
+	slices.SortFunc(out, func(a, b *Session) int { return int(a.id) - int(b.id) })
+	return out
+}
+
+// schemaCache holds the logical schema of each version that sessions plan against.
+type schemaCache struct {
+	mu     sync.Mutex
+	byDB   map[[16]byte]engine.Version
+	schema map[engine.Version]*schema.Schema
+}
+
+func (c *schemaCache) get(v engine.Version) *schema.Schema {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.schema[v]
+}
+
+// put keeps the newest version of each database.
+func (c *schemaCache) put(v engine.Version, s *schema.Schema) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.schema == nil {
+		c.schema, c.byDB = map[engine.Version]*schema.Schema{}, map[[16]byte]engine.Version{}
+	}
+	if old, ok := c.byDB[v.Database]; ok && old != v {
+		delete(c.schema, old)
+	}
+	c.byDB[v.Database], c.schema[v] = v, s
+}

@@ -1,0 +1,819 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bop-platform/bop/modules/wire/catalog"
+	"github.com/bop-platform/bop/modules/wire/ir"
+	"github.com/bop-platform/bop/modules/wire/sqlerr"
+	"github.com/bop-platform/bop/modules/wire/types"
+)
+
+// spec describes a variable of a dialect.
+type spec struct {
+	name     string
+	def      string
+	kind     string // "bool", "integer", "real", "string", "enum"
+	unit     string // of integers: "ms", "s", "kB", "8kB", "B", ""
+	fixed    bool   // can't be set by a session
+	report   bool   // PostgreSQL: the client is told of changes
+	enum     []string
+	min, max string
+	category string
+	help     string
+}
+
+// vars are a session's variables.
+type vars struct {
+	x      *Session
+	specs  map[string]*spec
+	values map[string]string // those that differ from the default
+	user   map[string]any    // MySQL's @variables
+	saved  []saved           // one for the open transaction and each savepoint
+
+	// What other parts of the session read often, kept as values.
+	location          *time.Location
+	timeZone          string
+	searchPath        []string
+	statementTimeout  time.Duration
+	idleInTransaction time.Duration
+	isolation         isolation
+	readOnly          bool
+	autocommit        bool
+	strict            bool
+	zeroDates         bool
+	ansiQuotes        bool
+	pipesAsOr         bool
+	noAutoValueOnZero bool
+	noBackslash       bool
+	binaryStrings     bool
+	foreignKeysOff    bool
+	format            types.PGFormat
+	temporary         bool // the connection holds state of this session: temporary tables, switched-off checks
+
+	env string // of planEnv, "" when it has to be built
+}
+
+// saved is what a rollback restores.
+type saved struct {
+	values map[string]string
+	local  map[string]*string // SET LOCAL: the value to restore at the transaction's end, nil none
+}
+
+func newVars(x *Session) *vars {
+	v := &vars{x: x, specs: pgSpecs, values: map[string]string{}}
+	if x.mysql() {
+		v.specs = mySpecs
+	}
+	v.derive()
+	return v
+}
+
+// start sets a variable that the client sent with its connection.
+func (v *vars) start(name, value string) error { return v.assign(strings.ToLower(name), value, false) }
+
+// get returns a variable's value.
+func (v *vars) get(name string) (string, bool) {
+	if s, ok := v.values[name]; ok {
+		return s, true
+	}
+	if live, ok := v.live(name); ok {
+		return live, true
+	}
+	s := v.specs[name]
+	if s == nil {
+		return "", false
+	}
+	return s.def, true
+}
+
+// lookup is get for functions: current_setting, @@name.
+func (v *vars) lookup(name string) (string, bool) {
+	name = strings.TrimPrefix(strings.TrimPrefix(name, "session."), "global.")
+	return v.get(name)
+}
+
+// live are variables that tell the session's state.
+func (v *vars) live(name string) (string, bool) {
+	x := v.x
+	switch name {
+	case "transaction_isolation", "tx_isolation":
+		level := v.isolation
+		if x.block.open {
+			level = x.block.level
+		}
+		if x.mysql() {
+			return strings.ToUpper(strings.ReplaceAll(level.String(), " ", "-")), true
+		}
+		return level.String(), true
+	case "transaction_read_only", "tx_read_only":
+		readOnly := v.readOnly
+		if x.block.open {
+			readOnly = x.block.readOnly
+		}
+		return v.boolean(readOnly), true
+	case "is_superuser":
+		return "on", !x.mysql()
+	case "session_authorization":
+		return x.cfg.User, !x.mysql()
+	case "bop.last_txid":
+		return strconv.FormatUint(x.lastTXID, 10), true
+	case "last_insert_id", "identity":
+		return strconv.FormatUint(x.lastInsertID, 10), x.mysql()
+	case "pseudo_thread_id":
+		return strconv.FormatUint(uint64(x.id), 10), x.mysql()
+	case "warning_count":
+		return strconv.Itoa(len(x.warnings)), x.mysql()
+	case "timestamp":
+		return fmt.Sprintf("%.6f", float64(time.Now().UnixMicro())/1e6), x.mysql()
+	}
+	return "", false
+}
+
+func (v *vars) boolean(on bool) string {
+	switch {
+	case v.x.mysql() && on:
+		return "1"
+	case v.x.mysql():
+		return "0"
+	case on:
+		return "on"
+	}
+	return "off"
+}
+
+// assign checks and sets a variable.
+func (v *vars) assign(name, value string, local bool) error {
+	name = canonical(name)
+	if _, ok := v.live(name); ok && !strings.HasPrefix(name, "transaction_") && !strings.HasPrefix(name, "tx_") && name != "timestamp" {
+		return v.readOnlyError(name)
+	}
+	s := v.specs[name]
+	if s == nil {
+		if !v.x.mysql() && strings.Contains(name, ".") {
+			return v.store(name, value, local) // PostgreSQL: any name with a prefix is a variable of the application's
+		}
+		return v.unknown(name)
+	}
+	if s.fixed {
+		return v.readOnlyError(name)
+	}
+	value, err := v.check(s, value)
+	if err != nil {
+		return err
+	}
+	return v.store(name, value, local)
+}
+
+func (v *vars) unknown(name string) error {
+	return sqlerr.New("42704", `unrecognized configuration parameter "%s"`, name).My(1193, "Unknown system variable '%s'", name)
+}
+
+func (v *vars) readOnlyError(name string) error {
+	return sqlerr.New("55P02", `parameter "%s" cannot be changed`, name).My(1238, "Variable '%s' is a read only variable", name)
+}
+
+// canonical maps the other names of a variable to its own.
+func canonical(name string) string {
+	switch name {
+	case "tx_isolation":
+		return "transaction_isolation"
+	case "tx_read_only":
+		return "transaction_read_only"
+	case "datestyle", "intervalstyle", "timezone":
+		return name
+	}
+	return name
+}
+
+func (v *vars) store(name, value string, local bool) error {
+	before, _ := v.get(name)
+	if local {
+		if len(v.saved) == 0 {
+			v.x.warning("25P01", "SET LOCAL can only be used in transaction blocks")
+			return nil
+		}
+		first := &v.saved[0]
+		if first.local == nil {
+			first.local = map[string]*string{}
+		}
+		if _, ok := first.local[name]; !ok {
+			first.local[name] = nil
+			if old, set := v.values[name]; set {
+				first.local[name] = &old
+			}
+		}
+	}
+	v.values[name] = value
+	v.derive()
+	v.report(name, before)
+	return v.x.applied(name)
+}
+
+// report tells the client of a change it is interested in.
+func (v *vars) report(name, before string) {
+	s := v.specs[name]
+	if s == nil || !s.report || v.x.cfg.Changed == nil {
+		return
+	}
+	if now, _ := v.get(name); now != before {
+		v.x.cfg.Changed(v.display(name), now)
+	}
+}
+
+// display is the spelling that PostgreSQL reports.
+func (v *vars) display(name string) string {
+	switch name {
+	case "timezone":
+		return "TimeZone"
+	case "datestyle":
+		return "DateStyle"
+	case "intervalstyle":
+		return "IntervalStyle"
+	}
+	return name
+}
+
+// push remembers the values at the start of a transaction or savepoint.
+func (v *vars) push() { v.saved = append(v.saved, saved{values: maps.Clone(v.values)}) }
+
+// pop ends it: a rollback restores them, and SET LOCAL ends with its transaction.
+func (v *vars) pop(keep bool) {
+	n := len(v.saved) - 1
+	if n < 0 {
+		return
+	}
+	s := v.saved[n]
+	v.saved = v.saved[:n]
+	old := v.values
+	switch {
+	case !keep && !v.x.mysql():
+		v.values = s.values
+	case len(s.local) > 0:
+		v.values = maps.Clone(v.values)
+		for name, value := range s.local {
+			delete(v.values, name)
+			if value != nil {
+				v.values[name] = *value
+			}
+		}
+	default:
+		return
+	}
+	v.derive()
+	for name, sp := range v.specs {
+		if sp.report && old[name] != v.values[name] {
+			before, ok := old[name]
+			if !ok {
+				before = sp.def
+			}
+			v.report(name, before)
+		}
+	}
+}
+
+// reset puts a variable, or all, back to the default.
+func (v *vars) reset(name string) error {
+	if name == "" {
+		names := make([]string, 0, len(v.values))
+		for n := range v.values {
+			names = append(names, n)
+		}
+		for _, n := range names {
+			if err := v.reset(n); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if v.specs[name] == nil && !strings.Contains(name, ".") {
+		return v.unknown(name)
+	}
+	before, _ := v.get(name)
+	delete(v.values, name)
+	v.derive()
+	v.report(name, before)
+	return v.x.applied(name)
+}
+
+// derive computes what is read often from the values.
+func (v *vars) derive() {
+	get := func(name string) string {
+		s, _ := v.get(name)
+		return s
+	}
+	v.env = ""
+	v.readOnly, v.autocommit = false, true
+	if v.x.mysql() {
+		v.timeZone = get("time_zone")
+		v.location = location(v.timeZone)
+		mode := strings.ToUpper(get("sql_mode"))
+		has := func(bit string) bool { return strings.Contains(","+mode+",", ","+bit+",") }
+		v.strict = has("STRICT_TRANS_TABLES") || has("STRICT_ALL_TABLES") || has("TRADITIONAL")
+		v.zeroDates = !has("NO_ZERO_DATE") && !has("TRADITIONAL")
+		v.ansiQuotes = has("ANSI_QUOTES") || has("ANSI")
+		v.pipesAsOr = !has("PIPES_AS_CONCAT") && !has("ANSI")
+		v.noAutoValueOnZero = has("NO_AUTO_VALUE_ON_ZERO")
+		v.noBackslash = has("NO_BACKSLASH_ESCAPES")
+		v.binaryStrings = strings.HasSuffix(get("collation_connection"), "_bin") || get("collation_connection") == "binary"
+		v.foreignKeysOff = !truth(get("foreign_key_checks"))
+		v.autocommit = truth(get("autocommit"))
+		v.isolation, _ = parseIsolation(v.values["transaction_isolation"])
+		if v.values["transaction_isolation"] == "" {
+			v.isolation = repeatableRead
+		}
+		v.readOnly = truth(v.values["transaction_read_only"])
+		ms, _ := strconv.Atoi(get("max_execution_time"))
+		v.statementTimeout = time.Duration(ms) * time.Millisecond
+		return
+	}
+	v.timeZone = get("timezone")
+	v.location = location(v.timeZone)
+	v.searchPath = splitPath(get("search_path"), v.x.cfg.User)
+	v.statementTimeout = milliseconds(get("statement_timeout"))
+	v.idleInTransaction = milliseconds(get("idle_in_transaction_session_timeout"))
+	v.isolation, _ = parseIsolation(get("default_transaction_isolation"))
+	v.readOnly = truth(get("default_transaction_read_only"))
+	digits, _ := strconv.Atoi(get("extra_float_digits"))
+	f := *types.NewPGFormat()
+	f.Location, f.ExtraFloatDigits, f.ByteaEscape = v.location, digits, get("bytea_output") == "escape"
+	f.DateStyle, f.DateOrder = dateStyle(get("datestyle"))
+	f.IntervalStyle = intervalStyle(get("intervalstyle"))
+	v.format = f
+}
+
+func (v *vars) pgFormat() *types.PGFormat {
+	f := v.format
+	f.Name = v.x.regName
+	f.ElemOID = v.x.elemOID
+	return &f
+}
+
+func (v *vars) input() *types.Input {
+	return &types.Input{
+		MySQL: v.x.mysql(), Strict: v.strict, ZeroDates: v.zeroDates, Location: v.location,
+		DateOrder: v.format.DateOrder, IntervalStyle: v.format.IntervalStyle, Labels: v.x.labels,
+		Warn: func(number uint16, message string) { v.x.warn("Warning", number, message) },
+	}
+}
+
+// planEnv names the settings that plans depend on.
+func (v *vars) planEnv() string {
+	if v.env == "" {
+		bits := []bool{v.strict, v.ansiQuotes, v.pipesAsOr, v.noAutoValueOnZero, v.noBackslash, v.binaryStrings, v.foreignKeysOff, v.zeroDates, v.x.cfg.FoundRows}
+		b := []byte{'.'}
+		for _, bit := range bits {
+			b = append(b, map[bool]byte{false: '0', true: '1'}[bit])
+		}
+		v.env = string(b) + strings.Join(v.searchPath, ",") + string(rune('0'+v.format.DateOrder)) + "|" + v.timeZone
+	}
+	return v.env
+}
+
+// path is the search path with its default.
+func (v *vars) path() []string {
+	if v.searchPath == nil {
+		return []string{"public"}
+	}
+	return v.searchPath
+}
+
+// splitPath reads search_path. nil: the default.
+func splitPath(s, user string) []string {
+	var out []string
+	for part := range strings.SplitSeq(s, ",") {
+		part = strings.TrimSpace(part)
+		if quoted := strings.Trim(part, `"`); quoted != part {
+			part = quoted
+		} else {
+			part = strings.ToLower(part)
+		}
+		if part == "$user" {
+			part = user
+		}
+		if part != "" {
+			out = append(out, part)
+		}
+	}
+	if len(out) == 2 && out[0] == user && out[1] == "public" {
+		return nil
+	}
+	if out == nil {
+		return []string{}
+	}
+	return out
+}
+
+func location(name string) *time.Location {
+	if strings.EqualFold(name, "SYSTEM") {
+		return time.Local
+	}
+	if loc, ok := types.LoadZone(name); ok {
+		return loc
+	}
+	return time.UTC
+}
+
+func truth(s string) bool {
+	switch strings.ToLower(s) {
+	case "1", "on", "true", "yes", "t", "y":
+		return true
+	}
+	return false
+}
+
+// milliseconds reads a time-out: a number of milliseconds, or a number with its unit.
+func milliseconds(s string) time.Duration {
+	n, unit := splitUnit(s)
+	switch unit {
+	case "us":
+		return time.Duration(n) * time.Microsecond
+	case "s":
+		return time.Duration(n) * time.Second
+	case "min":
+		return time.Duration(n) * time.Minute
+	case "h":
+		return time.Duration(n) * time.Hour
+	case "d":
+		return time.Duration(n) * 24 * time.Hour
+	}
+	return time.Duration(n) * time.Millisecond
+}
+
+func splitUnit(s string) (int64, string) {
+	s = strings.TrimSpace(s)
+	i := strings.IndexFunc(s, func(r rune) bool { return (r < '0' || r > '9') && r != '-' })
+	if i < 0 {
+		i = len(s)
+	}
+	n, _ := strconv.ParseInt(s[:i], 10, 64)
+	return n, strings.TrimSpace(s[i:])
+}
+
+func dateStyle(s string) (types.DateStyle, types.DateOrder) {
+	style, order := types.ISO, types.MDY
+	for part := range strings.SplitSeq(strings.ToUpper(s), ",") {
+		switch strings.TrimSpace(part) {
+		case "ISO":
+			style = types.ISO
+		case "SQL":
+			style = types.SQLStyle
+		case "POSTGRES":
+			style = types.PostgresStyle
+		case "GERMAN":
+			style = types.GermanStyle
+		case "DMY", "EURO", "EUROPEAN":
+			order = types.DMY
+		case "MDY", "US", "NONEURO", "NONEUROPEAN":
+			order = types.MDY
+		case "YMD":
+			order = types.YMD
+		}
+	}
+	return style, order
+}
+
+func intervalStyle(s string) types.IntervalStyle {
+	switch strings.ToLower(s) {
+	case "sql_standard":
+		return types.IntervalSQL
+	case "postgres_verbose":
+		return types.IntervalVerbose
+	case "iso_8601":
+		return types.IntervalISO
+	}
+	return types.IntervalPostgres
+}
+
+// userVariable returns MySQL's @name.
+func (v *vars) userVariable(name string) any { return v.user[strings.ToLower(name)] }
+
+// setByFunction is set_config, and an assignment of a user variable inside a statement.
+func (v *vars) setByFunction(name, value string, null, local bool) error {
+	if user, ok := strings.CutPrefix(name, "@"); ok {
+		if v.user == nil {
+			v.user = map[string]any{}
+		}
+		v.user[strings.ToLower(user)] = value
+		if null {
+			delete(v.user, strings.ToLower(user))
+		}
+		return nil
+	}
+	return v.assign(strings.ToLower(name), value, local)
+}
+
+// settings are the variables for catalogs.
+func (v *vars) settings(global bool) []catalog.Setting {
+	var out []catalog.Setting
+	for name, s := range v.specs {
+		value := s.def
+		source := "default"
+		if !global {
+			value, _ = v.get(name)
+			if _, set := v.values[name]; set {
+				source = "session"
+			}
+		}
+		context := "user"
+		if s.fixed {
+			context = "internal"
+		}
+		out = append(out, catalog.Setting{Name: v.display(name), Value: value, Unit: s.unit, Category: s.category, Description: s.help,
+			Type: s.kind, Context: context, Source: source, Boot: s.def, Reset: s.def, Min: s.min, Max: s.max, Enum: s.enum})
+	}
+	return out
+}
+
+// set is SET.
+func (x *Session) set(ctx context.Context, s *ir.Set) (*Result, error) {
+	for _, a := range s.Vars {
+		if err := x.setOne(ctx, &a); err != nil {
+			return nil, err
+		}
+	}
+	return done("SET"), nil
+}
+
+func (x *Session) setOne(ctx context.Context, a *ir.SetVar) error {
+	name := strings.ToLower(a.Name)
+	switch name {
+	case "transaction":
+		if !x.block.open && x.mysql() {
+			return x.defaultModes(a.Begin) // MySQL: for the next transaction; kept for the session's others as well
+		}
+		if !x.block.open {
+			x.warning("25P01", "SET TRANSACTION can only be used in transaction blocks")
+			return nil
+		}
+		return x.setModes(a.Begin)
+	case "session_characteristics":
+		return x.defaultModes(a.Begin)
+	case "names", "character_set":
+		return x.setNames(ctx, name, a)
+	case "constraints":
+		return x.setConstraints(ctx, a)
+	case "role", "session_authorization":
+		if len(a.Values) == 0 {
+			return nil
+		}
+		role, err := x.text(ctx, a.Values[0])
+		if err != nil {
+			return err
+		}
+		if role == x.cfg.User || strings.EqualFold(role, "none") || strings.EqualFold(role, "default") {
+			return nil
+		}
+		return sqlerr.New("42704", `role "%s" does not exist`, role)
+	}
+	if a.Scope == "user" {
+		v, err := x.evaluate(ctx, a.Values[0], types.Type{}, nil)
+		if err != nil {
+			return err
+		}
+		return x.setUserVariable(name, v)
+	}
+	if len(a.Values) == 0 {
+		return x.vars.reset(canonical(name))
+	}
+	parts := make([]string, len(a.Values))
+	for i, e := range a.Values {
+		v, err := x.text(ctx, e)
+		if err != nil {
+			return err
+		}
+		parts[i] = v
+	}
+	if a.Scope == "global" && x.vars.specs[name] != nil {
+		return sqlerr.New("42501", "variables of the whole server are set by its configuration").
+			My(1227, "Access denied; variables of the whole server are set by its configuration")
+	}
+	if name == "bop.wait_for_txid" {
+		return x.waitFor(ctx, parts[0])
+	}
+	return x.vars.assign(name, strings.Join(parts, ", "), a.Scope == "local")
+}
+
+// text computes the value of SET: a bare name is itself.
+func (x *Session) text(ctx context.Context, e ir.Expr) (string, error) {
+	switch e := e.(type) {
+	case *ir.ColumnRef:
+		return e.Name, nil
+	case *ir.Literal:
+		switch e.Value.Class {
+		case types.String, types.Blob:
+			return string(e.Value.B), nil
+		case types.Int:
+			if e.Type.Kind == types.Bool {
+				return x.vars.boolean(e.Value.I != 0), nil
+			}
+			return strconv.FormatInt(e.Value.I, 10), nil
+		case types.Float:
+			return strconv.FormatFloat(e.Value.F, 'g', -1, 64), nil
+		}
+		return "", nil
+	}
+	v, err := x.evaluate(ctx, e, types.T(types.Text), nil)
+	return string(v.B), err
+}
+
+func (x *Session) setUserVariable(name string, v types.Value) error {
+	if x.vars.user == nil {
+		x.vars.user = map[string]any{}
+	}
+	switch v.Class {
+	case types.Int:
+		x.vars.user[name] = v.I
+	case types.Float:
+		x.vars.user[name] = v.F
+	case types.String:
+		x.vars.user[name] = string(v.B)
+	case types.Blob:
+		x.vars.user[name] = v.B
+	default:
+		delete(x.vars.user, name)
+	}
+	return nil
+}
+
+// defaultModes sets the modes of the session's transactions.
+func (x *Session) defaultModes(m *ir.Begin) error {
+	isolationName, readOnlyName := "default_transaction_isolation", "default_transaction_read_only"
+	if x.mysql() {
+		isolationName, readOnlyName = "transaction_isolation", "transaction_read_only"
+	}
+	if m.Isolation != "" {
+		level, ok := parseIsolation(m.Isolation)
+		if !ok {
+			return sqlerr.New("22023", "unknown isolation level %q", m.Isolation)
+		}
+		if err := x.vars.store(isolationName, level.String(), false); err != nil {
+			return err
+		}
+	}
+	if m.ReadOnly != nil {
+		return x.vars.store(readOnlyName, x.vars.boolean(*m.ReadOnly), false)
+	}
+	return nil
+}
+
+// setNames is SET NAMES and SET CHARACTER SET. Everything is UTF-8; clients that say something compatible are believed.
+func (x *Session) setNames(ctx context.Context, name string, a *ir.SetVar) error {
+	charset, collation := "utf8mb4", ""
+	if len(a.Values) > 0 {
+		v, err := x.text(ctx, a.Values[0])
+		if err != nil {
+			return err
+		}
+		charset = strings.ToLower(v)
+	}
+	if !x.mysql() {
+		return x.vars.assign("client_encoding", charset, false)
+	}
+	if len(a.Values) > 1 {
+		v, err := x.text(ctx, a.Values[1])
+		if err != nil {
+			return err
+		}
+		collation = strings.ToLower(v)
+	}
+	switch charset {
+	case "default", "":
+		charset = "utf8mb4"
+	case "utf8mb4", "utf8", "utf8mb3", "latin1", "ascii", "binary":
+	default:
+		return sqlerr.New("22023", "unknown character set").My(1115, "Unknown character set: '%s'", charset)
+	}
+	for _, n := range []string{"character_set_client", "character_set_connection", "character_set_results"} {
+		x.vars.values[n] = charset
+	}
+	if collation == "" {
+		collation = map[string]string{"utf8mb4": "utf8mb4_0900_ai_ci", "latin1": "latin1_swedish_ci", "binary": "binary", "ascii": "ascii_general_ci"}[charset]
+		if collation == "" {
+			collation = charset + "_general_ci"
+		}
+	}
+	return x.vars.store("collation_connection", collation, false)
+}
+
+// setConstraints makes SQLite check foreign keys at the end of the transaction, or as they are declared.
+func (x *Session) setConstraints(ctx context.Context, a *ir.SetVar) error {
+	if !x.block.open {
+		x.warning("25P01", "SET CONSTRAINTS can only be used in transaction blocks")
+		return nil
+	}
+	mode, err := x.text(ctx, a.Values[0])
+	if err != nil {
+		return err
+	}
+	l, err := x.writeConn(ctx)
+	if err != nil {
+		return err
+	}
+	if mode == "deferred" {
+		return l.exec("PRAGMA defer_foreign_keys = ON")
+	}
+	return l.exec("PRAGMA defer_foreign_keys = OFF")
+}
+
+// applied does what has to happen when a variable got another value.
+func (x *Session) applied(name string) error {
+	switch name {
+	case "foreign_key_checks":
+		if x.block.begun {
+			return nil // SQLite's switch works between transactions; Apply and the next one see the variable
+		}
+		if x.db != nil && x.vars.foreignKeysOff != x.vars.temporary {
+			return x.switchForeignKeys(x.base, !x.vars.foreignKeysOff)
+		}
+	case "autocommit":
+		if x.vars.autocommit {
+			return x.commitOpen(x.base)
+		}
+	}
+	return nil
+}
+
+// waitFor waits until a transaction is visible here: causal reads by the token of another session's commit.
+func (x *Session) waitFor(ctx context.Context, token string) error {
+	txid, err := strconv.ParseUint(strings.TrimSpace(token), 10, 64)
+	if err != nil {
+		return sqlerr.New("22023", `invalid value for parameter "bop.wait_for_txid": "%s"`, token).WithHint("Give what SHOW bop.last_txid told.")
+	}
+	l, err := x.borrow(ctx)
+	if err != nil {
+		return err
+	}
+	defer x.giveBack(l)
+	if err := l.WaitTXID(ctx, txid); err != nil {
+		return sqlerr.FromSQLite(err)
+	}
+	return nil
+}
+
+func (x *Session) reset(s *ir.Reset) (*Result, error) {
+	if s.Discard == "" {
+		return done("RESET"), x.vars.reset(canonical(strings.ToLower(s.Name)))
+	}
+	tag := "DISCARD " + s.Discard
+	if s.Discard == "ALL" {
+		if x.block.open {
+			return nil, sqlerr.New("25001", "DISCARD ALL cannot run inside a transaction block")
+		}
+		if err := x.Reset(x.base); err != nil {
+			return nil, err
+		}
+	}
+	if s.Discard == "TEMP" && x.vars.temporary {
+		x.letGo(true)
+	}
+	return done(tag), nil
+}
+
+// Reset puts the session back to how it began: MySQL's COM_RESET_CONNECTION, PostgreSQL's DISCARD ALL.
+func (x *Session) Reset(ctx context.Context) error {
+	if x.block.open {
+		x.rollbackBlock()
+	}
+	x.closeCursors(func(*cursor) bool { return true })
+	x.letGo(x.vars.temporary)
+	clear(x.prepared)
+	x.listen("*", false)
+	x.vars.user = nil
+	x.lastInsertID, x.rowCount, x.foundRows, x.warnings = 0, 0, 0, nil
+	return x.vars.reset("")
+}
+
+// show is PostgreSQL's SHOW.
+func (x *Session) show(name string) (*Result, error) {
+	name = canonical(strings.ToLower(name))
+	if name == "all" {
+		var rows [][]types.Value
+		for _, s := range x.vars.settings(false) {
+			rows = append(rows, textRow(s.Name, s.Value, s.Description))
+		}
+		sortRows(rows)
+		r := table("SHOW", textColumns("name", "setting", "description"), rows)
+		return r, nil
+	}
+	value, ok := x.vars.get(name)
+	if !ok {
+		return nil, x.vars.unknown(name)
+	}
+	return table("SHOW", textColumns(x.vars.display(name)), [][]types.Value{textRow(value)}), nil
+}
+
+// Parameters are the variables that a PostgreSQL client is told as it connects, in a fixed order.
+func (x *Session) Parameters() [][2]string {
+	var out [][2]string
+	for _, name := range reported {
+		value, _ := x.vars.get(name)
+		out = append(out, [2]string{x.vars.display(name), value})
+	}
+	return out
+}
