@@ -106,26 +106,33 @@ const pgMaxResult = 256 << 20
 
 func pgTooLong() error { return sqlerr.New("54000", "requested length too large") }
 
-// pgCodes reads the list that $T prints; missing ones are the unknown type.
-func pgCodes(v types.Value, n int) []types.Type {
-	ts := make([]types.Type, n)
-	if v.Class == types.Int && n > 0 {
-		ts[0] = types.FromCode(v.I)
+// pgCodes reads the list that $T prints, or the one code of $tN; none when the template's reader didn't know them.
+func pgCodes(v types.Value) []types.Type {
+	switch v.Class {
+	case types.Int:
+		return []types.Type{types.FromCode(v.I)}
+	case types.String:
+		if len(v.B) == 0 {
+			return nil
+		}
+		ts := make([]types.Type, 0, 4)
+		for s := range strings.SplitSeq(string(v.B), ",") {
+			c, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
+			if err != nil {
+				return nil
+			}
+			ts = append(ts, types.FromCode(c))
+		}
 		return ts
 	}
-	if v.Class != types.String {
-		return ts
+	return nil
+}
+
+// pgTypes is n types, from the i-th on.
+func pgTypes(ts []types.Type, i, n int) []types.Type {
+	out := make([]types.Type, n)
+	if i < len(ts) {
+		copy(out, ts[i:])
 	}
-	i := 0
-	for s := range strings.SplitSeq(string(v.B), ",") {
-		if i == n {
-			break
-		}
-		c, err := strconv.ParseInt(strings.TrimSpace(s), 10, 64)
-		if err == nil {
-			ts[i] = types.FromCode(c)
-		}
-		i++
-	}
-	return ts
+	return out
 }

@@ -271,23 +271,23 @@ func init() {
 			if a[0].IsNull() {
 				return types.Value{}, nil
 			}
-			return pgText(ident.QuoteLiteral(string(env.pgPrint(nil, pgCodes(a[1], 1)[0], a[0])))), nil
+			return pgText(ident.QuoteLiteral(string(env.pgPrint(nil, typeAt(pgCodes(a[1]), 0), a[0])))), nil
 		}))
 		r.Impure("bop_concat", -1, pgLoose(func(a []types.Value) (types.Value, error) {
-			return env.pgConcat(pgCodes(a[0], len(a)-1), a[1:], nil)
+			return env.pgConcat(pgTypes(pgCodes(a[0]), 0, len(a)-1), a[1:], nil)
 		}))
 		r.Impure("bop_concat_ws", -1, pgLoose(func(a []types.Value) (types.Value, error) {
 			if len(a) < 2 || a[1].IsNull() {
 				return types.Value{}, nil
 			}
-			return env.pgConcat(pgCodes(a[0], len(a)-1)[1:], a[2:], a[1].B)
+			return env.pgConcat(pgTypes(pgCodes(a[0]), 1, len(a)-2), a[2:], a[1].B)
 		}))
 		r.Impure("bop_format", -1, func(ctx sqlite3.Context, arg Values) {
 			pgLoose(func(a []types.Value) (types.Value, error) {
 				if len(a) < 2 || a[1].IsNull() {
 					return types.Value{}, nil
 				}
-				return env.pgFormatText(pgStr(a[1]), pgCodes(a[0], len(a)-1)[1:], a[2:])
+				return env.pgFormatText(pgStr(a[1]), pgTypes(pgCodes(a[0]), 1, len(a)-2), a[2:])
 			})(ctx, arg)
 		})
 	})
