@@ -40,13 +40,35 @@ func (l *Log) AppendBatch(ctx context.Context, recs [][]byte, d Durability) (fir
 // the order of calls. done is called once, in the order of positions, by the committer: it must not block, so of the
 // log's appends it may call TryAppend alone. The records are copied before AppendAsync returns. An error returned means that done is not called.
 func (l *Log) AppendAsync(ctx context.Context, recs [][]byte, d Durability, done func(first Position, err error)) error {
-	_, _, err := l.queue.add(ctx, recs, d, done, false)
-	return err
+	return l.addAsync(ctx, recs, d, done, false)
 }
 
 // TryAppend is AppendAsync of one record that never waits: a *BackpressureError tells what it would have waited for.
 func (l *Log) TryAppend(rec []byte, d Durability, done func(Position, error)) error {
-	_, _, err := l.queue.add(context.Background(), [][]byte{rec}, d, done, true)
+	return l.addAsync(context.Background(), [][]byte{rec}, d, done, true)
+}
+
+// TryAppendAsync is AppendAsync that never waits, as TryAppend. Of ctx it uses only the span.
+func (l *Log) TryAppendAsync(ctx context.Context, recs [][]byte, d Durability, done func(first Position, err error)) error {
+	return l.addAsync(ctx, recs, d, done, true)
+}
+
+func (l *Log) addAsync(ctx context.Context, recs [][]byte, d Durability, done func(Position, error), try bool) error {
+	if done == nil {
+		done = func(Position, error) {}
+	}
+	ctx, span := l.startSpan(ctx, recs)
+	if span == nil {
+		_, _, err := l.queue.add(ctx, recs, d, done, try)
+		return err
+	}
+	_, _, err := l.queue.add(ctx, recs, d, func(first Position, err error) {
+		endSpan(span, err)
+		done(first, err)
+	}, try)
+	if err != nil {
+		endSpan(span, err)
+	}
 	return err
 }
 
@@ -96,8 +118,10 @@ type batch struct {
 
 // call is a caller's callback.
 type call struct {
-	first Position
-	done  func(Position, error)
+	first   Position
+	done    func(Position, error)
+	level   Durability
+	started time.Time
 }
 
 func (q *queue) init(l *Log) {
@@ -139,7 +163,7 @@ func (q *queue) add(ctx context.Context, recs [][]byte, d Durability, done func(
 	q.bytes += size
 	b.sync = b.sync || d == Fsync
 	if done != nil {
-		b.calls = append(b.calls, call{first, done})
+		b.calls = append(b.calls, call{first, done, d, time.Now()})
 	}
 	if sc := trace.SpanContextFromContext(ctx); sc.IsSampled() {
 		b.spans = append(b.spans, sc)

@@ -99,6 +99,7 @@ func (c *committer) handle(b *batch) {
 		}
 		c.l.queue.fail(b, err, c.l.tailNext(), poison)
 	} else {
+		c.l.metrics.answered(b)
 		c.l.queue.finish(b, nil)
 	}
 	finished = true

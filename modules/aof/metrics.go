@@ -33,12 +33,13 @@ func newInstruments(l *Log) (*instruments, error) {
 	for k := range i.kinds {
 		i.kinds[k] = metric.WithAttributeSet(attribute.NewSet(name, attribute.String("kind", BackpressureKind(k).String())))
 	}
+	seconds := metric.WithExplicitBucketBoundaries(0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
 	var errs [8]error
-	i.append, errs[0] = m.Float64Histogram("bop_aof_append", metric.WithUnit("s"), metric.WithDescription("Time of a synchronous append, waiting included."))
-	i.fsync, errs[1] = m.Float64Histogram("bop_aof_fsync", metric.WithUnit("s"), metric.WithDescription("Time of one fdatasync."))
+	i.append, errs[0] = m.Float64Histogram("bop_aof_append", metric.WithUnit("s"), metric.WithDescription("Time from an append to its answer, waiting included."), seconds)
+	i.fsync, errs[1] = m.Float64Histogram("bop_aof_fsync", metric.WithUnit("s"), metric.WithDescription("Time of one fdatasync."), seconds)
 	i.records, errs[2] = m.Int64Histogram("bop_aof_batch_records", metric.WithDescription("Records written at once."),
 		metric.WithExplicitBucketBoundaries(1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096))
-	i.bytes, errs[3] = m.Int64Counter("bop_aof_written", metric.WithUnit("By"), metric.WithDescription("Bytes written, headers and padding included."))
+	i.bytes, errs[3] = m.Int64Counter("bop_aof", metric.WithUnit("By"), metric.WithDescription("Bytes written, headers and padding included."))
 	i.backpressure, errs[4] = m.Int64Counter("bop_aof_backpressure", metric.WithDescription("Appends that had to wait for admission, by what they waited for."))
 	queued, err := m.Int64ObservableGauge("bop_aof_queue", metric.WithUnit("By"), metric.WithDescription("Bytes that wait for the committer."))
 	errs[5] = err
@@ -66,6 +67,17 @@ func (i *instruments) close() { i.observer.Unregister() }
 func (i *instruments) batch(b *batch) {
 	i.records.Record(context.Background(), int64(b.count), i.name)
 	i.bytes.Add(context.Background(), int64(len(b.buf)), i.name)
+}
+
+// answered records how long the callers of a batch waited for their callbacks.
+func (i *instruments) answered(b *batch) {
+	if len(b.calls) == 0 || !i.append.Enabled(context.Background()) {
+		return
+	}
+	now := time.Now()
+	for _, c := range b.calls {
+		i.append.Record(context.Background(), now.Sub(c.started).Seconds(), i.levels[c.level])
+	}
 }
 
 // startSpan begins a span only for requests that are recorded: an append that isn't traced pays nothing.
