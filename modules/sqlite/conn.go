@@ -27,6 +27,8 @@ type ConnOptions struct {
 	// MaxMemory is how many bytes SQLite may use for the connection. Default: 256 MiB. Beyond, the connection breaks:
 	// see Conn.Protect.
 	MaxMemory int64
+
+	bare bool // without extensions
 }
 
 // Conn is a SQLite connection to one database. It is used by one goroutine at a time.
@@ -75,7 +77,7 @@ func (db *DB) Conn(ctx context.Context, o ConnOptions) (*Conn, error) {
 		if err != nil {
 			return err
 		}
-		return c.prepare()
+		return c.prepare(o.bare)
 	})
 	if err != nil {
 		_ = c.Close()
@@ -84,9 +86,11 @@ func (db *DB) Conn(ctx context.Context, o ConnOptions) (*Conn, error) {
 	return c, nil
 }
 
-func (c *Conn) prepare() error {
-	if err := registerExtensions(c.raw); err != nil {
-		return fmt.Errorf("registering extensions: %w", err)
+func (c *Conn) prepare(bare bool) error {
+	if !bare {
+		if err := registerExtensions(c.raw); err != nil {
+			return fmt.Errorf("registering extensions: %w", err)
+		}
 	}
 	// SQL must not be able to damage the file format, and see attachable.
 	if _, err := c.raw.Config(sqlite3.DBCONFIG_DEFENSIVE, true); err != nil {

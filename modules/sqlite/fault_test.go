@@ -366,7 +366,7 @@ func TestKill9(t *testing.T) {
 		killed(dir)
 		return
 	}
-	rounds := 3
+	rounds := 2
 	dir := t.TempDir()
 	acked := map[string]int{}
 	for range rounds {
@@ -380,7 +380,7 @@ func TestKill9(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := bufio.NewScanner(out)
-		for n := 0; n < 400 && lines.Scan(); n++ {
+		for n := 0; n < 250 && lines.Scan(); n++ {
 			var writer string
 			var i int
 			if k, _ := fmt.Sscanf(lines.Text(), "acked %s %d", &writer, &i); k == 2 {

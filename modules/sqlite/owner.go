@@ -16,11 +16,15 @@ import (
 
 // Every database has an owner, an actor that makes its checkpoints, collects its old versions, and opens it anew after
 // a failure. The owners are children of the host's supervisor, which restarts one that panics: a restarted owner finds
-// its database out of service and opens it from page file and log. One that fails five times within a minute is
-// stopped, and the database stays out of service until the host is opened again.
+// its database out of service and opens it from page file and log. If that fails it tries again, after pauses that
+// double; damage and divergence don't go away and aren't tried again. An owner that panics five times within a minute
+// is stopped. A database that was given up stays out of service until the host is opened again.
 const (
 	maxRestarts    = 5
 	restartsWithin = time.Minute
+
+	firstPause   = 50 * time.Millisecond
+	longestPause = 30 * time.Second
 )
 
 // Messages of an owner.
@@ -33,6 +37,7 @@ type (
 	checkpointOld struct{} // look whether something has been in the log alone for too long
 	collectDue    struct{} // a snapshot that kept old versions is gone
 	databaseDown  struct{ cause error }
+	tryAgain      struct{}
 	lastOrders    struct { // the host closes: a last checkpoint
 		ctx  context.Context
 		done chan<- error
@@ -56,7 +61,10 @@ func (supervisor) Receive(ctx actor.Context) {
 }
 
 // owner is the actor of one database.
-type owner struct{ db *DB }
+type owner struct {
+	db    *DB
+	pause time.Duration // before the next attempt to open the database
+}
 
 // Receive implements actor.Actor.
 func (o *owner) Receive(ctx actor.Context) {
@@ -70,11 +78,9 @@ func (o *owner) Receive(ctx actor.Context) {
 	}()
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
-		if err := db.current().Failed(); err != nil && !errors.Is(err, ErrClosed) {
-			if err := db.reopen(); err != nil {
-				panic(err) // the supervisor counts and tries again
-			}
-		}
+		o.revive(ctx)
+	case *tryAgain:
+		o.revive(ctx)
 	case *actor.Stopped:
 		if err := db.current().Failed(); err != nil {
 			db.dead.CompareAndSwap(nil, &err)
@@ -98,6 +104,29 @@ func (o *owner) Receive(ctx actor.Context) {
 		m.done <- db.checkpoint(m.ctx)
 		ctx.Stop(ctx.Self())
 	}
+}
+
+// revive opens a database that is out of service anew.
+func (o *owner) revive(ctx actor.Context) {
+	db := o.db
+	if err := db.current().Failed(); err == nil || errors.Is(err, ErrClosed) || db.dead.Load() != nil {
+		return
+	}
+	err := db.reopen()
+	if err == nil {
+		o.pause = 0
+		return
+	}
+	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrDiverged) || errors.Is(err, ErrNewerFormat) {
+		err = fmt.Errorf("%w: %w", ErrFailed, err)
+		db.dead.Store(&err)
+		db.host.o.Logger.Error("database is given up", "database", db.Name(), "error", err)
+		return
+	}
+	o.pause = min(max(2*o.pause, firstPause), longestPause)
+	db.host.o.Logger.Error("database can't be opened, it is tried again", "database", db.Name(), "in", o.pause, "error", err)
+	self, root := ctx.Self(), db.host.system.Root
+	time.AfterFunc(o.pause, func() { root.Send(self, &tryAgain{}) })
 }
 
 // fail takes the database out of service after a panic of the owner.
@@ -250,7 +279,12 @@ func (db *DB) down(cause error) {
 }
 
 // reopen builds the store anew from page file and log. It is called by the owner.
-func (db *DB) reopen() error {
+func (db *DB) reopen() (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("reopening database %q: %w", db.Name(), &PanicError{v, debug.Stack()})
+		}
+	}()
 	h := db.host
 	old := db.current()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)

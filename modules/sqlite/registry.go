@@ -159,7 +159,7 @@ func query(c *sqlite3.Conn, sql string, fn func(*sqlite3.Stmt) error, args ...an
 
 // transact runs fn as one transaction in the system database.
 func (h *Host) transact(ctx context.Context, fn func(*sqlite3.Conn) error) error {
-	c, err := h.registry.Conn(ctx, ConnOptions{})
+	c, err := h.registry.Conn(ctx, ConnOptions{bare: true})
 	if err != nil {
 		return err
 	}

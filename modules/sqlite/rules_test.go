@@ -28,7 +28,10 @@ func held(t *testing.T) (*heldLog, *sqlite.Host, *sqlite.DB) {
 // async runs fn and returns where its result will be.
 func async(fn func() error) <-chan error {
 	ch := make(chan error, 1)
-	go func() { ch <- fn() }()
+	go func() {
+		ch <- fn()
+		close(ch)
+	}()
 	return ch
 }
 
@@ -223,6 +226,10 @@ func TestTheOutputGate(t *testing.T) {
 		l.setHold(true)
 		a, c := connect(t, db), connect(t, db)
 		done := async(func() error { return a.Raw().Exec(`INSERT INTO t VALUES ('a')`) })
+		t.Cleanup(func() {
+			l.setHold(false)
+			<-done
+		})
 		eventually(t, "the commit is in flight", func() bool { return l.inFlight() == 1 })
 		sqlExec(t, c, sql)
 		return l, c, done
