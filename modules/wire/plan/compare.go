@@ -131,11 +131,11 @@ func (b *builder) comparable(l, r *node) (lc, rc *node, coll string, ok bool) {
 
 // partner is the type that an untyped constant takes beside a value of type t.
 func partner(t types.Type) types.Type {
-	t = base(t)
-	if t.Kind == types.Record {
+	switch t.Kind {
+	case types.Record, types.Varchar: // varchar has no operators of its own
 		return types.T(types.Text)
 	}
-	return t
+	return base(t)
 }
 
 func (b *builder) tryCast(n *node, t types.Type) *node {

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"bytes"
+	"encoding/json"
 	"slices"
 	"strconv"
 	"strings"
@@ -195,9 +197,9 @@ func (b *builder) is(x *ir.Is, sc *level) *node {
 func (b *builder) between(x *ir.Between, sc *level) *node {
 	v, low, high := b.expr(x.X, sc), b.expr(x.Low, sc), b.expr(x.High, sc)
 	if v.open && !low.open {
-		v = b.close(v, low.typ, implicit)
+		v = b.close(v, partner(low.typ), implicit)
 	} else if v.open && !high.open {
-		v = b.close(v, high.typ, implicit)
+		v = b.close(v, partner(high.typ), implicit)
 	}
 	plain := func(low, high *node) *node {
 		l, lo, c1, ok1 := b.comparable(v, low)
@@ -233,7 +235,7 @@ func (b *builder) in(x *ir.In, sc *level) *node {
 	if v.open {
 		for _, el := range elems {
 			if !el.open {
-				v = b.close(v, el.typ, implicit)
+				v = b.close(v, partner(el.typ), implicit)
 				break
 			}
 		}
@@ -323,7 +325,7 @@ func (b *builder) inQuery(v *node, q *ir.Query, not string, pos int, sc *level) 
 			l = b.settle(l)
 		}
 		if r.open {
-			rel.coerce(b, i, base(l.typ), implicit)
+			rel.coerce(b, i, partner(l.typ), implicit)
 			r = rel.outputs()[i].node
 		}
 		// The column is compared through a stand-in: what it must be converted to is then done inside the query.
@@ -359,7 +361,7 @@ func (b *builder) quantified(x *ir.Quantified, sc *level) *node {
 			b.failAt(sqlerr.New("42601", "subquery has too many columns").My(1241, "Operand should contain 1 column(s)"), x.Pos)
 		}
 		if rel.outputs()[0].node.open && !v.open {
-			rel.coerce(b, 0, base(v.typ), implicit)
+			rel.coerce(b, 0, partner(v.typ), implicit)
 		}
 		rel.settle(b)
 		ref := quote(b.alias("q"))
@@ -384,7 +386,10 @@ func (b *builder) quantified(x *ir.Quantified, sc *level) *node {
 		return constant(types.Value{}, b.boolType())
 	}
 	if v.open {
-		v = b.close(v, elem, implicit)
+		v = b.close(v, partner(elem), implicit)
+	}
+	if list := constantElements(arr, elem); list != nil {
+		return b.anyOfList(v, x, list)
 	}
 	ref := quote(b.alias("e"))
 	value := &node{sql: ref + ".value", typ: elem, atom: true}
@@ -463,6 +468,50 @@ func (b *builder) anyOfList(v *node, x *ir.Quantified, elems []*node) *node {
 		return b.boolean(balanced(terms, " AND "))
 	}
 	return b.boolean(balanced(terms, " OR "))
+}
+
+// constantElements are the elements of a constant array of one dimension, nil if it isn't one: conditions of columns and
+// indexes can't have the subquery that reads others.
+func constantElements(arr *node, elem types.Type) []*node {
+	if arr.value == nil || arr.value.Class != types.String || arr.typ.Kind != types.Array {
+		return nil
+	}
+	dec := json.NewDecoder(bytes.NewReader(arr.value.B))
+	dec.UseNumber()
+	var values []any
+	if dec.Decode(&values) != nil || len(values) == 0 || len(values) > 1000 {
+		return nil
+	}
+	out := make([]*node, len(values))
+	for i, v := range values {
+		switch v := v.(type) {
+		case nil:
+			out[i] = constant(types.Value{}, elem)
+		case string:
+			out[i] = constant(types.StringValue(v), elem)
+		case bool:
+			out[i] = constant(types.BoolValue(v), elem)
+		case json.Number:
+			if n, err := v.Int64(); err == nil && !isFloat(elem) {
+				out[i] = constant(types.IntValue(n), elem)
+				continue
+			}
+			f, err := v.Float64()
+			if err != nil {
+				return nil
+			}
+			out[i] = constant(types.FloatValue(f), elem)
+		default:
+			return nil
+		}
+		if elem.Kind == types.Numeric {
+			out[i].coll = "bop_decimal"
+		}
+		if elem.Kind == types.Bytes {
+			return nil
+		}
+	}
+	return out
 }
 
 // elements is the element type of an array, and the JSON array to read them from.
@@ -554,7 +603,7 @@ func (b *builder) caseExpr(x *ir.Case, sc *level) *node {
 		for i, w := range x.Whens {
 			whens[i] = b.expr(w.Cond, sc)
 			if v.open && !whens[i].open {
-				v = b.close(v, whens[i].typ, implicit)
+				v = b.close(v, partner(whens[i].typ), implicit)
 			}
 		}
 		v = b.settle(v)

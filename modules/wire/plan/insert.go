@@ -279,7 +279,7 @@ func (b *builder) insertValues(ins *insertion, v *ir.Values, sc *level) string {
 	vl := &level{outer: sc, clause: inValues}
 	if b.my() {
 		// Columns named before are visible: INSERT INTO t (a, b) VALUES (1, a + 1).
-		vl.items = []*item{{name: ins.table.Name, columns: ins.item.columns, visible: true, named: true, excluded: true}}
+		vl.items = []*item{{name: ins.table.Name, columns: ins.item.columns, visible: true, named: true}}
 	}
 	for i, row := range v.Rows {
 		if b.my() && len(row) == 0 && len(ins.s.Columns) == 0 {
@@ -293,14 +293,16 @@ func (b *builder) insertValues(ins *insertion, v *ir.Values, sc *level) string {
 			out.WriteString(", ")
 		}
 		out.WriteByte('(')
-		if b.my() {
-			vl.assigned = make(map[string]*node, len(row))
+		vl.assigned = nil
+		if b.my() && slices.ContainsFunc(row, readsColumns) {
+			vl.assigned = make(map[string]*node, len(ins.item.columns))
 			for _, c := range ins.item.columns {
-				if vl.assigned[c.sql] == nil {
-					vl.assigned[c.sql] = b.defaultNode(c.source, ins.table)
+				n := constant(types.Value{}, c.typ)
+				if c.source.DefaultSQL != "" {
+					n = b.defaultNode(c.source, ins.table)
 				}
+				vl.assigned[c.sql] = n
 			}
-			vl.items[0].excluded = false
 		}
 		for k, e := range row {
 			if k > 0 {
@@ -328,6 +330,21 @@ func (b *builder) insertValues(ins *insertion, v *ir.Values, sc *level) string {
 		out.WriteByte(')')
 	}
 	return out.String()
+}
+
+// readsColumns reports whether a value of MySQL's VALUES may read columns assigned before it.
+func readsColumns(e ir.Expr) bool {
+	switch e.(type) {
+	case *ir.Literal, *ir.Param, *ir.Default:
+		return false
+	}
+	found := false
+	walk(e, func(e ir.Expr) bool {
+		_, is := e.(*ir.ColumnRef)
+		found = found || is
+		return !found
+	})
+	return found
 }
 
 // checkWidth compares the number of values with that of the columns.

@@ -162,27 +162,19 @@ func (b *builder) operator(op string, l, r *node, pos int) *node {
 
 // native prints operators that SQLite has with the same meaning; nil when there is none for these operands.
 func (b *builder) native(op string, l, r *node) *node {
+	if op == "||" {
+		return b.concatenation(l, r)
+	}
 	switch {
-	case l.open && !r.open && nativeOperand(op, r.typ):
+	case l.open && !r.open && nativeOperand(r.typ):
 		l = b.close(l, base(r.typ), implicit)
-	case r.open && !l.open && nativeOperand(op, l.typ):
-		if op == "||" {
-			r = b.close(r, types.T(types.Text), implicit)
-		} else {
-			r = b.close(r, base(l.typ), implicit)
-		}
+	case r.open && !l.open && nativeOperand(l.typ):
+		r = b.close(r, base(l.typ), implicit)
 	case l.open || r.open:
 		return nil
 	}
 	lt, rt := l.typ, r.typ
 	switch op {
-	case "||":
-		lc, rc := classOf(lt), classOf(rt)
-		if lc == textClass && rc == textClass {
-			n := raw(l.arg()+" || "+r.arg(), types.T(types.Text))
-			n.notNull = l.notNull && r.notNull
-			return n
-		}
 	case "+", "-", "*", "/", "%", "&", "|", "<<", ">>":
 		if lt.IsInteger() && rt.IsInteger() && lt.Kind != types.Oid && rt.Kind != types.Oid {
 			return b.wholeNumbers(op, l, r)
@@ -211,13 +203,34 @@ func (b *builder) native(op string, l, r *node) *node {
 	return nil
 }
 
+// concatenation is || of strings, and of a string and any other value but an array: by its text. nil for the others.
+func (b *builder) concatenation(l, r *node) *node {
+	text := func(n *node) bool { return n.open || classOf(n.typ) == textClass }
+	other := func(n, beside *node) bool {
+		switch n.typ.Kind {
+		case types.Array, types.TSVector, types.Record:
+			return false
+		case types.JSONB, types.Bytes, types.Bit:
+			return !beside.open // an untyped string beside them is of their type
+		}
+		return true
+	}
+	if !(text(l) && text(r)) && !(text(l) && other(r, l)) && !(text(r) && other(l, r)) {
+		return nil
+	}
+	lc, rc := b.textOf(l), b.textOf(r)
+	if lc == nil || rc == nil {
+		return nil
+	}
+	n := raw(lc.arg()+" || "+rc.arg(), types.T(types.Text))
+	n.notNull = l.notNull && r.notNull
+	return n
+}
+
 func isFloat(t types.Type) bool { return t.Kind == types.Float4 || t.Kind == types.Float8 }
 
 // nativeOperand reports whether an untyped operand beside a value of type t takes a type that native handles.
-func nativeOperand(op string, t types.Type) bool {
-	if op == "||" {
-		return classOf(t) == textClass
-	}
+func nativeOperand(t types.Type) bool {
 	return t.IsInteger() && t.Kind != types.Oid || isFloat(t)
 }
 
@@ -272,16 +285,6 @@ func (b *builder) signatureOperator(op string, l, r *node, pos int) *node {
 	}
 	if s, args := b.choose(sigs, []*node{l, r}, true); s != nil {
 		return b.apply(s, args)
-	}
-	if op == "||" && b.pg() {
-		// text || anything but an array: by its text.
-		lt, rt := classOf(l.typ) == textClass || l.open, classOf(r.typ) == textClass || r.open
-		if (lt || rt) && l.row == nil && r.row == nil {
-			lc, rc := b.textOf(l), b.textOf(r)
-			if lc != nil && rc != nil {
-				return raw(lc.arg()+" || "+rc.arg(), types.T(types.Text))
-			}
-		}
 	}
 	b.noOperator(op, l.typ, r.typ, pos)
 	return nil

@@ -249,9 +249,44 @@ func (b *builder) direction(k sortKey, n *node) string {
 }
 
 func (o *setOp) print(b *builder, s *strings.Builder, names []string) {
+	if o.op == "INTERSECT ALL" || o.op == "EXCEPT ALL" {
+		o.printCounted(b, s, names)
+		return
+	}
 	o.side(b, s, o.left, names)
 	s.WriteString(" " + o.op + " ")
 	o.side(b, s, o.right, nil)
+}
+
+// printCounted prints INTERSECT ALL and EXCEPT ALL: equal rows are numbered, and the numbers compared with them.
+func (o *setOp) printCounted(b *builder, s *strings.Builder, names []string) {
+	inner := make([]string, len(o.outputs))
+	keys := make([]string, len(o.outputs))
+	for i, out := range o.outputs {
+		inner[i] = "c" + strconv.Itoa(i+1)
+		keys[i] = quote(inner[i])
+		if out.node.coll != "" {
+			keys[i] += " COLLATE " + out.node.coll
+		}
+	}
+	s.WriteString("SELECT ")
+	for i := range inner {
+		if i > 0 {
+			s.WriteString(", ")
+		}
+		s.WriteString(quote(inner[i]))
+		if names != nil {
+			s.WriteString(" AS " + quote(names[i]))
+		}
+	}
+	s.WriteString(" FROM (")
+	for i, side := range [...]*relation{o.left, o.right} {
+		if i > 0 {
+			s.WriteString(" " + strings.TrimSuffix(o.op, " ALL") + " ")
+		}
+		s.WriteString(`SELECT *, row_number() OVER (PARTITION BY ` + strings.Join(keys, ", ") + `) FROM (` + side.print(b, inner) + ")")
+	}
+	s.WriteString(")")
 }
 
 // side prints an operand; SQLite has no parentheses for those that sort, limit or are set operations on the right.
@@ -552,9 +587,6 @@ func (b *builder) setBody(s *ir.SetOp, r *relation, sc *level) {
 	}
 	r.set = &setOp{op: s.Op, left: left, right: right}
 	if s.All {
-		if s.Op != "UNION" {
-			b.unsupported(s.Op + " ALL")
-		}
 		r.set.op += " ALL"
 	}
 	for i := range lo {

@@ -284,7 +284,7 @@ func (b *builder) findItem(sc *level, namespace, name string) (*item, *level) {
 	for l := sc; l != nil; l = l.outer {
 		var found *item
 		for _, it := range l.items {
-			if it.named && b.sameTable(it.name, name) && (namespace == "" || namespace == it.namespace || b.d == ir.MySQL && namespace == b.env.Database) {
+			if it.named && b.isNamed(it, name) && (namespace == "" || namespace == it.namespace || b.my() && namespace == b.env.Database) {
 				if found != nil && b.pg() {
 					b.fail(sqlerr.New("42P09", "table reference \"%s\" is ambiguous", name))
 				}
@@ -298,13 +298,12 @@ func (b *builder) findItem(sc *level, namespace, name string) (*item, *level) {
 	return nil, nil
 }
 
-// sameTable compares names of tables and aliases.
-func (b *builder) sameTable(a, c string) bool {
-	if b.d == ir.MySQL && a != c {
-		// Aliases are compared as tables are: exactly. Catalog relations are found in any case.
-		return strings.EqualFold(a, c)
-	}
-	return a == c
+// sameTable compares names of tables and aliases: exactly in both dialects, as MySQL does where files have case. Catalog
+// relations are found in any case.
+func (b *builder) sameTable(a, c string) bool { return a == c }
+
+func (b *builder) isNamed(it *item, name string) bool {
+	return it.name == name || b.my() && it.table != nil && b.isSystem(it.table) && strings.EqualFold(it.name, name)
 }
 
 // columnRef resolves a name in an expression.
