@@ -1,12 +1,10 @@
 package session
 
 import (
-	"context"
-
 	"github.com/ncruces/go-sqlite3"
 
+	"github.com/bop-platform/bop/modules/wire/catalog"
 	"github.com/bop-platform/bop/modules/wire/ir"
-	"github.com/bop-platform/bop/modules/wire/plan"
 	"github.com/bop-platform/bop/modules/wire/schema"
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
 	"github.com/bop-platform/bop/modules/wire/types"
@@ -14,7 +12,9 @@ import (
 
 func registerCatalog(c *sqlite3.Conn, st *connState) error { return nil }
 
-func systemRelation(d ir.Dialect, namespace, name string) *schema.Table { return nil }
+func systemRelation(d ir.Dialect, namespace, name string) *schema.Table {
+	return catalog.Relation(d, namespace, name)
+}
 
 func parseMySQL(text string, o parseOptions) ([]*ir.Statement, error) {
 	return nil, sqlerr.Unsupported("MySQL's dialect")
@@ -24,16 +24,6 @@ type parseOptions struct{ ANSIQuotes, PipesAsConcat, NoBackslashEscapes bool }
 
 func (v *vars) parseOptions() parseOptions {
 	return parseOptions{v.ansiQuotes, !v.pipesAsOr, v.noBackslash}
-}
-
-type showPlan struct{ columns []plan.Column }
-
-func (x *Session) mysqlShowPlan(ctx context.Context, st *ir.Statement) (*showPlan, error) {
-	return nil, sqlerr.Unsupported("SHOW")
-}
-
-func (x *Session) showMySQL(ctx context.Context, st *ir.Statement) (*Result, error) {
-	return nil, sqlerr.Unsupported("SHOW")
 }
 
 // regName is the name that an OID of a reg… type is printed as.

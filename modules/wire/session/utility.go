@@ -117,11 +117,7 @@ func (x *Session) describe(ctx context.Context, st *ir.Statement) ([]plan.Column
 			return p.Columns, nil
 		}
 	case *ir.MyShow, *ir.Describe:
-		q, err := x.mysqlShowPlan(ctx, st)
-		if err != nil {
-			return nil, err
-		}
-		return q.columns, nil
+		return x.describeShow(ctx, st)
 	}
 	return nil, nil
 }

@@ -1,0 +1,273 @@
+// Package server puts the parts of `bop serve` together: storage, front ends, HTTP, telemetry, and the order in which
+// they start and stop.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"github.com/bop-platform/bop/apps/bop/internal/admin"
+	"github.com/bop-platform/bop/apps/bop/internal/config"
+	"github.com/bop-platform/bop/apps/bop/internal/storage"
+	"github.com/bop-platform/bop/apps/bop/internal/telemetry"
+	"github.com/bop-platform/bop/modules/aof"
+	"github.com/bop-platform/bop/modules/sqlite"
+	"github.com/bop-platform/bop/modules/wire"
+	"github.com/bop-platform/bop/modules/wire/auth"
+)
+
+// FirstDatabase is there from the first start on.
+const FirstDatabase = "bop"
+
+// grace is how long a shutdown waits for statements that run.
+const grace = 10 * time.Second
+
+// Options are what a server needs beside its settings.
+type Options struct {
+	config.Serve
+	Version    string
+	AdminToken string
+	Out        io.Writer // gets the line with the addresses
+	Logger     *slog.Logger
+}
+
+// Addresses are where the listeners are; "" is off.
+type Addresses struct {
+	PG    string `json:"pg,omitempty"`
+	MySQL string `json:"mysql,omitempty"`
+	HTTP  string `json:"http,omitempty"`
+}
+
+// Run serves until ctx ends and then shuts down: new connections are refused, statements that run may end, and the
+// databases are closed with a checkpoint. The error says what kept it from serving, or from a clean end.
+func Run(ctx context.Context, o Options) (err error) {
+	s := &server{o: o, log: o.Logger}
+	defer func() { err = errors.Join(err, s.stop()) }()
+	if err := s.listen(); err != nil {
+		return err
+	}
+	if err := s.open(ctx); err != nil {
+		return err
+	}
+	failed := s.serve(ctx)
+	if err := s.announce(); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		s.log.Info("shutting down", "grace", grace)
+		return nil
+	case err := <-failed:
+		return err
+	}
+}
+
+// server holds what has to be stopped, in reverse order.
+type server struct {
+	o         Options
+	log       *slog.Logger
+	system    *actor.ActorSystem
+	telemetry *telemetry.Telemetry
+	host      *sqlite.Host
+	wire      *wire.Server
+	admin     *admin.Server
+
+	pg, mysql, http net.Listener
+	httpServer      *http.Server
+}
+
+// listen takes the addresses before anything else: a port in use is the most common mistake and should change nothing.
+func (s *server) listen() error {
+	for _, l := range []struct {
+		flag, addr string
+		to         *net.Listener
+	}{{"--pg", s.o.PG, &s.pg}, {"--mysql", s.o.MySQL, &s.mysql}, {"--http", s.o.HTTP, &s.http}} {
+		if l.addr == config.Off {
+			continue
+		}
+		listener, err := net.Listen("tcp", l.addr)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return fmt.Errorf("%s %s is in use by another program: choose another with %s HOST:PORT (port 0 picks a free one), or %s off: %w",
+				l.flag, l.addr, l.flag, l.flag, err)
+		}
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", l.flag, l.addr, err)
+		}
+		*l.to = listener
+	}
+	return nil
+}
+
+// open recovers the databases and makes the front ends.
+func (s *server) open(ctx context.Context) (err error) {
+	s.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return s.log }))
+	if s.telemetry, err = telemetry.Start(ctx, telemetry.Options{Node: s.o.Node, Version: s.o.Version, OTLP: s.o.OTLP, Logger: s.log}); err != nil {
+		return err
+	}
+	began := time.Now()
+	s.host, err = sqlite.Open(ctx, sqlite.Options{
+		Dir: s.o.DataDir, Logger: s.log, TracerProvider: s.telemetry.Tracer, MeterProvider: s.telemetry.Meter, System: s.system,
+		LogOptions: aof.Options{Name: "main"},
+	})
+	if errors.Is(err, sqlite.ErrLocked) {
+		return fmt.Errorf("data folder %s is in use by another process: stop it, or name another folder with --data-dir: %w", s.o.DataDir, err)
+	}
+	if err != nil {
+		return fmt.Errorf("opening data folder %s: %w", s.o.DataDir, err)
+	}
+	for _, damage := range s.host.Damage() {
+		s.log.Error("the log is damaged", "err", damage)
+	}
+	if len(s.host.Databases()) == 0 {
+		if _, err := s.host.Create(ctx, FirstDatabase, sqlite.CreateOptions{}); err != nil {
+			return fmt.Errorf("creating database %s: %w", FirstDatabase, err)
+		}
+	}
+	s.log.Info("databases are open", "data_dir", s.o.DataDir, "databases", len(s.host.Databases()), "took", time.Since(began).Round(time.Millisecond))
+
+	var tlsConfig *tls.Config
+	if s.o.TLSCert != "" {
+		if tlsConfig, err = loadTLS(s.o.TLSCert, s.o.TLSKey); err != nil {
+			return err
+		}
+	}
+	options := wire.Options{Engine: storage.Engine{Host: s.host}, TLS: tlsConfig, Logger: s.log,
+		TracerProvider: s.telemetry.Tracer, MeterProvider: s.telemetry.Meter, System: s.system}
+	if s.o.AuthFile != "" {
+		users, err := auth.OpenFile(s.o.AuthFile)
+		if err != nil {
+			return err
+		}
+		options.Auth, options.Users = users, users.Names
+	}
+	if s.wire, err = wire.NewServer(options); err != nil {
+		return fmt.Errorf("preparing the front ends: %w", err)
+	}
+	s.admin = admin.New(admin.Options{Databases: storage.Databases{Host: s.host, Logger: s.log}, Metrics: s.telemetry.Metrics,
+		Token: s.o.AdminToken, Logger: s.log})
+	s.httpServer = &http.Server{Handler: s.admin, TLSConfig: tlsConfig, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	return nil
+}
+
+// loadTLS reads the certificate again when its file changes, so that it can be renewed without a restart.
+func loadTLS(cert, key string) (*tls.Config, error) {
+	load := func() (*tls.Certificate, error) {
+		c, err := tls.LoadX509KeyPair(cert, key)
+		if err != nil {
+			return nil, fmt.Errorf("--tls-cert %s, --tls-key %s: %w", cert, key, err)
+		}
+		return &c, nil
+	}
+	if _, err := load(); err != nil {
+		return nil, err
+	}
+	r := &renewed{cert: cert, load: load}
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return r.get() }}, nil
+}
+
+// serve starts the listeners. The channel gets the first that ends by itself.
+func (s *server) serve(ctx context.Context) <-chan error {
+	failed := make(chan error, 3)
+	start := func(name string, l net.Listener, serve func() error) {
+		if l == nil {
+			return
+		}
+		go func() {
+			if err := serve(); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("the %s listener failed: %w", name, err)
+			}
+		}()
+	}
+	// The front ends end with Shutdown, not with ctx: running statements get their grace.
+	alive := context.WithoutCancel(ctx)
+	start("PostgreSQL", s.pg, func() error { return s.wire.ServePostgres(alive, s.pg) })
+	start("MySQL", s.mysql, func() error { return s.wire.ServeMySQL(alive, s.mysql) })
+	start("HTTP", s.http, func() error {
+		if s.httpServer.TLSConfig != nil {
+			return s.httpServer.ServeTLS(s.http, "", "")
+		}
+		return s.httpServer.Serve(s.http)
+	})
+	s.admin.Ready()
+	return failed
+}
+
+// announce prints where the listeners are and keeps it in the data folder.
+func (s *server) announce() error {
+	addr := func(l net.Listener) string {
+		if l == nil {
+			return ""
+		}
+		return l.Addr().String()
+	}
+	a := Addresses{PG: addr(s.pg), MySQL: addr(s.mysql), HTTP: addr(s.http)}
+	line, err := json.Marshal(a)
+	if err != nil {
+		return err
+	}
+	line = append(line, '\n')
+	if err := os.WriteFile(s.addressFile(), line, 0o600); err != nil {
+		return fmt.Errorf("writing the addresses: %w", err)
+	}
+	s.log.Info("serving", "node", s.o.Node, "version", s.o.Version, "pg", a.PG, "mysql", a.MySQL, "http", a.HTTP,
+		"authentication", s.o.AuthFile != "", "tls", s.o.TLSCert != "")
+	_, err = s.o.Out.Write(line)
+	return err
+}
+
+func (s *server) addressFile() string { return filepath.Join(s.o.DataDir, "addresses.json") }
+
+// stop ends whatever was started, in reverse order, within the grace.
+func (s *server) stop() error {
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	var errs []error
+	if s.admin != nil {
+		s.admin.NotReady("shutting down")
+	}
+	if s.wire != nil {
+		errs = append(errs, s.wire.Shutdown(ctx))
+	}
+	if s.httpServer != nil {
+		if err := s.httpServer.Shutdown(ctx); err != nil {
+			errs = append(errs, s.httpServer.Close())
+		}
+	}
+	for _, l := range []net.Listener{s.pg, s.mysql, s.http} {
+		if l != nil {
+			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if s.host != nil {
+		// The addresses are wrong from here on; the lock tells the rest.
+		if err := os.Remove(s.addressFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
+		errs = append(errs, s.host.Close(ctx))
+	}
+	if s.telemetry != nil {
+		if err := s.telemetry.Stop(ctx); err != nil {
+			s.log.Warn("the last telemetry was not delivered", "err", err)
+		}
+	}
+	if s.system != nil {
+		s.system.Shutdown()
+	}
+	return errors.Join(errs...)
+}
