@@ -73,4 +73,5 @@ type Session struct {
 	State           string // "active", "idle", "idle in transaction", "idle in transaction (aborted)"
 	Query           string
 	WaitEvent       string
+	TLS             bool
 }

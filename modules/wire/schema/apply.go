@@ -92,7 +92,7 @@ func (s *Schema) clone() *Schema {
 	n.Enums = maps.Clone(s.Enums)
 	n.Domains = maps.Clone(s.Domains)
 	n.ByOID = maps.Clone(s.ByOID)
-	n.indexes, n.references = nil, nil
+	n.indexes, n.references, n.memo = nil, nil, nil
 	return &n
 }
 
@@ -232,7 +232,7 @@ func (w *work) newOID(db int) (uint32, error) {
 		w.next[db] = next
 	}
 	oid := w.next[db]
-	if db == mainDB && oid >= firstTempOID {
+	if db == mainDB && oid >= foreignOID {
 		return 0, sqlerr.New("54000", "out of object identifiers")
 	}
 	w.next[db]++
@@ -303,7 +303,7 @@ func (w *work) put(o any) error {
 	case *Index:
 		w.s.Indexes[Key{o.Namespace, o.RelationName()}] = o
 		w.s.ByOID[o.OID] = o
-		if o.OID >= foreignOID {
+		if isForeign(o.OID) {
 			return nil
 		}
 		t, _ := w.s.ByOID[o.Table].(*Table)
@@ -360,7 +360,7 @@ func (w *work) remove(o any) error {
 		}
 		return w.deleteRow(dbOf(o.Temp), o.OID)
 	case *Index:
-		if o.OID >= foreignOID {
+		if isForeign(o.OID) {
 			return nil
 		}
 		return w.deleteRow(dbOf(o.OID >= firstTempOID), o.OID)

@@ -196,3 +196,16 @@ func (s *Schema) SortedTables() []*Table {
 	})
 	return out
 }
+
+// Memo returns what make returned for the key, which it keeps with the snapshot: catalogs and caches derive things from
+// a snapshot once and lose them with it.
+func (s *Schema) Memo(key any, make func() any) any {
+	if s.memo == nil {
+		return make()
+	}
+	if v, ok := s.memo.Load(key); ok {
+		return v
+	}
+	v, _ := s.memo.LoadOrStore(key, make())
+	return v
+}

@@ -17,8 +17,8 @@ func (s *Schema) foreignID(parts ...string) uint32 {
 		h.Write([]byte(p))
 		h.Write([]byte{0})
 	}
-	for oid := foreignOID | h.Sum32()>>1; ; oid++ {
-		if oid < foreignOID {
+	for oid := foreignOID | h.Sum32()>>3; ; oid++ {
+		if oid >= firstTempOID {
 			oid = foreignOID
 		}
 		if _, taken := s.ByOID[oid]; !taken {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
 	"github.com/ncruces/go-sqlite3"
@@ -23,6 +24,7 @@ func Load(c *sqlite3.Conn) (*Schema, error) {
 		Enums:     map[Key]*Enum{},
 		Domains:   map[Key]*Domain{},
 		ByOID:     map[uint32]any{},
+		memo:      &sync.Map{},
 	}
 	cookie, _, err := number(c, `PRAGMA main.schema_version`)
 	if err != nil {

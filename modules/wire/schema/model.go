@@ -1,6 +1,10 @@
 package schema
 
-import "github.com/bop-platform/bop/modules/wire/types"
+import (
+	"sync"
+
+	"github.com/bop-platform/bop/modules/wire/types"
+)
 
 // Schema is an immutable snapshot of the logical schema.
 type Schema struct {
@@ -16,6 +20,7 @@ type Schema struct {
 
 	indexes    map[uint32][]*Index    // by table; nil in a Schema that Load didn't make
 	references map[uint32][]Reference // by referenced table
+	memo       *sync.Map
 }
 
 // Key names an object. Namespace is a PostgreSQL schema; MySQL's objects are in "public".

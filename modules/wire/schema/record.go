@@ -39,9 +39,13 @@ const (
 	firstOID = 16384 // as in PostgreSQL: below are the builtin objects
 	// firstTempOID begins the OIDs of temporary objects, which each connection counts for itself.
 	firstTempOID = 0x6000_0000
-	// foreignOID begins the OIDs of objects that were not created through wire; they are derived from names.
-	foreignOID = 0x8000_0000
+	// foreignOID begins the OIDs of objects that were not created through wire; they are derived from names. All stay
+	// below 2^31: some drivers read OIDs as signed.
+	foreignOID = 0x4000_0000
 )
+
+// isForeign tells whether an OID was derived from a name.
+func isForeign(oid uint32) bool { return oid >= foreignOID && oid < firstTempOID }
 
 // meta is the definition of the row metaOID.
 type meta struct {

@@ -276,7 +276,7 @@ func (w *work) alterIndex(x *Index, n *ir.AlterTable) error {
 		act := &n.Actions[i]
 		switch act.Kind {
 		case ir.RenameTable, ir.RenameIndex:
-			if t == nil || t.Foreign || x.OID >= foreignOID {
+			if t == nil || t.Foreign || isForeign(x.OID) {
 				return sqlerr.Unsupported("a new name for an index that another program created")
 			}
 			a := w.alter(t)
