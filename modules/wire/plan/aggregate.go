@@ -238,6 +238,9 @@ func (b *builder) orderInside(order []ir.Order, sc *level) string {
 		if n.value != nil {
 			continue // a constant sorts nothing
 		}
+		if n.row != nil && n.sql == "" {
+			n = b.record(n)
+		}
 		parts = append(parts, b.sortExpr(n)+b.direction(sortKey{desc: o.Desc, nulls: o.Nulls}, n))
 	}
 	if len(parts) == 0 {
@@ -385,7 +388,11 @@ func (b *builder) windowSpec(w *ir.Window, sc *level) string {
 	if len(w.Partition) > 0 {
 		keys := make([]string, 0, len(w.Partition))
 		for _, e := range w.Partition {
-			keys = append(keys, b.keyed(b.settle(b.expr(e, sc))))
+			n := b.settle(b.expr(e, sc))
+			if n.row != nil && n.sql == "" {
+				n = b.record(n)
+			}
+			keys = append(keys, b.keyed(n))
 		}
 		parts = append(parts, "PARTITION BY "+strings.Join(keys, ", "))
 	}

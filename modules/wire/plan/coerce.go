@@ -29,6 +29,9 @@ func (b *builder) coerce(n *node, t types.Type, level funcs.Level) *node {
 	if n.open {
 		return b.close(n, t, level)
 	}
+	if n.row != nil && n.sql == "" {
+		n = b.record(n)
+	}
 	if n.typ == t {
 		return n
 	}
@@ -50,6 +53,13 @@ func (b *builder) coerce(n *node, t types.Type, level funcs.Level) *node {
 	}
 	b.failAt(sqlerr.New("42846", "cannot cast type %s to %s", typeName(n.typ), typeName(t)), n.pos)
 	return nil
+}
+
+// record is a row as one value: its text.
+func (b *builder) record(n *node) *node {
+	r := atom("("+b.recordText(n)+")", types.T(types.Record))
+	r.notNull = true
+	return r
 }
 
 // close gives an open node the type t.

@@ -490,6 +490,9 @@ func (b *builder) convertArgs(bd binding, args []*node) []*node {
 		switch k {
 		case funcs.Any:
 			out[i] = b.settle(n)
+			if n.row != nil && n.sql == "" {
+				out[i] = b.record(n)
+			}
 		case funcs.AnyElem:
 			t := elem
 			if t.Kind == types.Unknown {
@@ -524,7 +527,7 @@ func (b *builder) convertArgs(bd binding, args []*node) []*node {
 		case types.Record:
 			out[i] = n
 		default:
-			if n.typ.Kind == k && !n.open || n.row != nil {
+			if n.typ.Kind == k && !n.open {
 				out[i] = n
 				continue
 			}

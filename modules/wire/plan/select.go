@@ -310,6 +310,16 @@ func (b *builder) orderBy(order []ir.Order, s *ir.Select, c *core, r *relation, 
 		if s.Distinct && k.ordinal == 0 && b.pg() && k.node.value == nil {
 			b.failAt(sqlerr.New("42P10", "for SELECT DISTINCT, ORDER BY expressions must appear in select list"), posOf(o.Expr))
 		}
+		row := k.node
+		if k.ordinal > 0 {
+			row = c.outputs[k.ordinal-1].node
+		}
+		if row.row != nil && row.sql == "" {
+			for _, f := range row.row { // rows are in the order of their fields
+				r.order = append(r.order, sortKey{node: b.settle(f), desc: k.desc, nulls: k.nulls})
+			}
+			continue
+		}
 		r.order = append(r.order, k)
 	}
 	sc.clause, sc.outputsFirst = saved, first
