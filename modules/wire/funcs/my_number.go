@@ -383,10 +383,31 @@ func wholeNumber(v types.Value, f func(types.Decimal) types.Decimal) (types.Valu
 	return types.DecimalValue(d), nil
 }
 
-func myRound(e *Env, a []types.Value) (types.Value, error)    { return myCut(a, types.Decimal.Round) }
-func myTruncate(e *Env, a []types.Value) (types.Value, error) { return myCut(a, types.Decimal.Trunc) }
+func myRound(_ *Env, a []types.Value) (types.Value, error) {
+	return myCut(a, types.Decimal.Round, math.RoundToEven)
+}
 
-func myCut(a []types.Value, cut func(types.Decimal, int32) types.Decimal) (types.Value, error) {
+func myTruncate(_ *Env, a []types.Value) (types.Value, error) {
+	return myCut(a, types.Decimal.Trunc, math.Trunc)
+}
+
+// cutFloat rounds or truncates in binary, as MySQL does: 1.005 to two digits is 1.
+func cutFloat(f float64, digits int, whole func(float64) float64) float64 {
+	p := math.Pow10(max(digits, -digits))
+	r := f * p
+	if digits < 0 {
+		r = f / p
+	}
+	switch {
+	case math.IsInf(r, 0) || math.IsNaN(r):
+		return f
+	case digits < 0:
+		return whole(r) * p
+	}
+	return whole(r) / p
+}
+
+func myCut(a []types.Value, cut func(types.Decimal, int32) types.Decimal, whole func(float64) float64) (types.Value, error) {
 	digits := int64(0)
 	if len(a) > 1 {
 		digits = min(max(a[1].I, -maxDecimalLen), maxDecimalScale)
@@ -402,19 +423,7 @@ func myCut(a []types.Value, cut func(types.Decimal, int32) types.Decimal) (types
 		}
 		return types.IntValue(i), nil
 	case types.Float:
-		f := a[0].F
-		if math.IsInf(f, 0) || math.Abs(f) >= 1e15 && digits >= 0 {
-			return a[0], nil
-		}
-		d := types.DecimalFromFloat(f, 17)
-		if digits == 0 && len(a) == 1 {
-			return types.FloatValue(math.RoundToEven(f)), nil
-		}
-		short := types.DecimalFromFloat(f, 15)
-		if short.Float() == f {
-			d = short
-		}
-		return types.FloatValue(cut(d, int32(digits)).Float()), nil
+		return types.FloatValue(cutFloat(a[0].F, int(digits), whole)), nil
 	}
 	d, err := numberOf(a[0])
 	if err != nil {

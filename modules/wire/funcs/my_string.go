@@ -298,7 +298,7 @@ func soundex(b []byte) []byte {
 		if code != '0' && code != last {
 			out = append(out, code)
 		}
-		if r != 'H' && r != 'W' {
+		if code != '0' { // vowels don't part equal codes
 			last = code
 		}
 	}

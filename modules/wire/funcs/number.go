@@ -55,7 +55,7 @@ func init() {
 			prefix("-", l, l, check+"-$1)"),
 			prefix("+", l, l, "$1"),
 			prefix("~", l, l, "~$1"),
-			prefix("@", l, l, check+"abs($1))"),
+			prefix("@", l, l, check+"bop_abs($1))"),
 		)
 	}
 	for _, l := range []types.Kind{types.Float4, types.Float8} {
@@ -142,6 +142,16 @@ func init() {
 				ctx.ResultInt64(0)
 			default:
 				ctx.ResultInt64(a % b)
+			}
+		})
+		r.Pure("bop_abs", 1, func(ctx sqlite3.Context, arg Values) {
+			if anyNull(arg) {
+				return
+			}
+			if i := arg[0].Int64(); i == math.MinInt64 {
+				ctx.ResultFloat(-float64(i)) // beyond every integer type
+			} else {
+				ctx.ResultInt64(max(i, -i))
 			}
 		})
 		r.Pure("bop_xor", 2, func(ctx sqlite3.Context, arg Values) {

@@ -7,6 +7,7 @@ import (
 	"github.com/ncruces/go-sqlite3"
 
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
+	"github.com/bop-platform/bop/modules/wire/types"
 )
 
 // open returns a connection with the functions registered.
@@ -34,8 +35,11 @@ func eval(t testing.TB, c *sqlite3.Conn, sql string) (string, error) {
 	if !st.Step() {
 		return "", st.Err()
 	}
-	if st.ColumnType(0) == sqlite3.NULL {
+	switch st.ColumnType(0) {
+	case sqlite3.NULL:
 		return "NULL", nil
+	case sqlite3.FLOAT:
+		return string(types.AppendMySQLFloat(nil, st.ColumnFloat(0), false)), nil
 	}
 	return st.ColumnText(0), nil
 }

@@ -101,6 +101,10 @@ func arithmeticError(err error) error {
 	switch {
 	case errors.Is(err, types.ErrDivisionByZero):
 		return errDivisionByZero()
+	case errors.Is(err, types.ErrZeroPower), errors.Is(err, types.ErrComplexPower):
+		return sqlerr.New("2201F", "%s", err)
+	case errors.Is(err, types.ErrLogarithm):
+		return sqlerr.New("2201E", "%s", err)
 	case errors.Is(err, types.ErrDecimalOverflow):
 		return sqlerr.New("22003", "value overflows numeric format").My(1690, "DECIMAL value is out of range")
 	}

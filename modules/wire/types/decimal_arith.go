@@ -486,8 +486,8 @@ func (d Decimal) PowInt(n int64, scale int32) (Decimal, error) {
 	return result.Round(scale), nil
 }
 
-// Power returns d^e with PostgreSQL's scale; ErrDivisionByZero for zero to a negative power, ErrComplexPower for a
-// negative number to one that isn't whole.
+// Power returns d^e with PostgreSQL's scale; ErrZeroPower for zero to a negative power, ErrComplexPower for a negative
+// number to one that isn't whole.
 func (d Decimal) Power(e Decimal) (Decimal, error) {
 	one := DecimalFromInt(1)
 	switch {
@@ -508,13 +508,12 @@ func (d Decimal) Power(e Decimal) (Decimal, error) {
 		}
 		return Decimal{}, nil
 	case d.IsZero() && e.Sign() < 0:
-		return Decimal{}, ErrDivisionByZero
+		return Decimal{}, ErrZeroPower
 	case d.IsZero():
 		return Decimal{scale: minSignificantDigit}, nil
 	}
 	if n, ok := e.Int64(); ok && e.Cmp(DecimalFromInt(n)) == 0 {
-		scale := d.powScaleDigits(e)
-		return d.PowInt(n, scale)
+		return d.PowInt(n, min(max(minSignificantDigit, d.scale), maxResultScale))
 	}
 	if d.Sign() < 0 {
 		return Decimal{}, ErrComplexPower

@@ -6,9 +6,10 @@ import (
 	"math/big"
 )
 
-// ErrComplexPower: a negative number to a power that isn't whole; ErrLogarithm: the logarithm of a number that isn't
-// positive.
+// ErrZeroPower: zero to a negative power; ErrComplexPower: a negative number to a power that isn't whole; ErrLogarithm: the
+// logarithm of a number that isn't positive.
 var (
+	ErrZeroPower    = errors.New("zero raised to a negative power is undefined")
 	ErrComplexPower = errors.New("a negative number raised to a non-integer power yields a complex result")
 	ErrLogarithm    = errors.New("logarithm of a number that is not positive")
 )
