@@ -21,8 +21,8 @@ import (
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
 )
 
-// ErrShutdown is what Serve returns after Shutdown.
-var ErrShutdown = errors.New("the server was shut down")
+// ErrShutdown is what Serve returns after Shutdown. It wraps net.ErrClosed.
+var ErrShutdown = fmt.Errorf("the server was shut down: %w", net.ErrClosed)
 
 // Options of a Server. Only Sessions is needed.
 type Options struct {
@@ -115,7 +115,12 @@ func NewServer(o Options) (*Server, error) {
 // Serve accepts clients until Shutdown, and then returns ErrShutdown; another error is the listener's. It closes ln.
 // The end of ctx closes ln as well, and leaves the clients alone.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
-	defer ln.Close()
+	err := s.accept(ctx, ln)
+	ln.Close() // but not after a panic: then whoever supervises may call Serve again
+	return err
+}
+
+func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 	s.mu.Lock()
 	if s.shutting {
 		s.mu.Unlock()
