@@ -14,7 +14,8 @@ import (
 func (l *Log) startActors() {
 	l.system = l.o.System
 	if l.system == nil {
-		l.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(warnings{l.o.Logger.Handler()}) }))
+		logger := slog.New(warnings{l.o.Logger.Handler()})
+		l.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return logger }))
 	}
 	never := actor.NewOneForOneStrategy(0, 0, func(any) actor.Directive { return actor.StopDirective })
 	again := actor.NewOneForOneStrategy(10, time.Minute, actor.DefaultDecider)
@@ -22,12 +23,18 @@ func (l *Log) startActors() {
 	l.committer.idle.Stop()
 	l.committer.end.gone = make(chan struct{})
 	preparer := &preparer{l: l, end: ending{gone: make(chan struct{})}}
+	spawn := func(a actor.Actor, strategy actor.SupervisorStrategy) *actor.PID {
+		return l.system.Root.Copy().WithGuardian(strategy).Spawn(actor.PropsFromProducer(func() actor.Actor { return a }))
+	}
 	l.actors = []running{
-		{l.system.Root.Copy().WithGuardian(never).Spawn(actor.PropsFromProducer(func() actor.Actor { return &l.committer })), &l.committer.end},
-		{l.system.Root.Copy().WithGuardian(again).Spawn(actor.PropsFromProducer(func() actor.Actor { return preparer })), &preparer.end},
+		{spawn(&l.committer, never), &l.committer.end},
+		{spawn(preparer, again), &preparer.end},
 	}
 	close(l.started)
-	l.prepareSpares()
+	if len(l.segments) > 1 {
+		l.committer.asked = true
+		l.prepareSpares()
+	}
 }
 
 // warnings leaves out what the actor system says of its daily life.

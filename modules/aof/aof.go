@@ -38,9 +38,11 @@ func (d Durability) String() string { return [...]string{"fsync", "os", "none"}[
 
 // Options configure a log. The zero value is good.
 type Options struct {
-	// SegmentBytes is the size of a segment file. Default 64 MiB, at least 64 KiB. A longer batch gets a longer file.
+	// SegmentBytes is the size of a segment file. Default 64 MiB, at least 64 KiB. A longer batch gets a longer file; the
+	// first segment of a log is a sixteenth.
 	SegmentBytes int64
-	// Spare is how many zero-filled or recycled files are kept ready for the next segments. Default 1, negative none.
+	// Spare is how many zero-filled or recycled files are kept ready for the next segments, from when the first segment
+	// is half full. Default 1, negative none.
 	Spare int
 	// MaxBatchBytes ends a batch: what waits beyond it goes into the next. Default 4 MiB.
 	MaxBatchBytes int

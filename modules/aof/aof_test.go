@@ -14,14 +14,21 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/asynkron/protoactor-go/actor"
+
 	"github.com/bop-platform/bop/modules/aof"
 	"github.com/bop-platform/bop/modules/aof/crashfs"
 	"github.com/bop-platform/bop/modules/aof/fsys"
 )
 
+// system runs the actors of the many logs that tests open for a moment.
+var system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger {
+	return slog.New(slog.DiscardHandler)
+}))
+
 // small makes segments that a few records fill.
 func small(disk fsys.FS) aof.Options {
-	return aof.Options{FS: disk, SegmentBytes: 64 << 10, Spare: -1, Logger: slog.New(slog.DiscardHandler)}
+	return aof.Options{FS: disk, SegmentBytes: 64 << 10, Spare: -1, Logger: slog.New(slog.DiscardHandler), System: system}
 }
 
 func open(t *testing.T, dir string, o aof.Options) *aof.Log {
@@ -522,7 +529,7 @@ func TestCrashes(t *testing.T) {
 					break
 				}
 				points++
-				for mode, image := range disk.Images(2) {
+				for mode, image := range disk.Images(4) {
 					o := small(image)
 					l, err := aof.Open(dir, o)
 					if err != nil {
@@ -542,7 +549,8 @@ func TestCrashes(t *testing.T) {
 // workload appends, truncates at both ends and reopens, and knows what has to be there.
 type workload struct {
 	t     *testing.T
-	model map[aof.Position][]byte // acknowledged at fsync
+	model map[aof.Position][]byte // durable, as the log said
+	loose map[aof.Position][]byte // acknowledged at a lower level
 	low   aof.Position            // before it records may be gone
 	cut   aof.Position            // a truncation after it is under way; 0: none
 	tried map[aof.Position][][]byte
@@ -550,7 +558,7 @@ type workload struct {
 }
 
 func (w *workload) run(dir string, o aof.Options) {
-	w.tried = map[aof.Position][][]byte{}
+	w.tried, w.loose = map[aof.Position][][]byte{}, map[aof.Position][]byte{}
 	l, err := aof.Open(dir, o)
 	if err != nil {
 		return
@@ -560,28 +568,44 @@ func (w *workload) run(dir string, o aof.Options) {
 			l.Close()
 		}
 	}()
-	add := func(n, size int) bool {
+	settle := func() {
+		for p, rec := range w.loose {
+			if p <= l.Durable() {
+				w.model[p] = rec
+				delete(w.loose, p)
+			}
+		}
+	}
+	addAt := func(d aof.Durability, n, size int) bool {
 		for range n {
 			w.value++
 			rec := record(aof.Position(w.value), size)
 			_, next := l.Bounds()
 			w.tried[next] = append(w.tried[next], rec)
-			p, err := l.Append(context.Background(), rec, aof.Fsync)
+			p, err := l.Append(context.Background(), rec, d)
 			if err != nil {
 				return false
 			}
-			w.model[p] = rec
+			w.loose[p] = rec
+			if settle(); d == aof.Fsync && w.model[p] == nil {
+				w.t.Errorf("position %d was acknowledged and isn't durable", p)
+			}
 		}
 		return true
 	}
+	add := func(n, size int) bool { return addAt(aof.Fsync, n, size) }
+	loosely := func(n, size int) bool { return addAt(aof.OS, n, size) }
 	after := func(p aof.Position) bool {
 		w.cut = p
 		if l.TruncateAfter(p) != nil {
 			return false
 		}
-		for q := range w.model {
-			if q > p {
-				delete(w.model, q)
+		settle()
+		for _, held := range []map[aof.Position][]byte{w.model, w.loose} {
+			for q := range held {
+				if q > p {
+					delete(held, q)
+				}
 			}
 		}
 		for q := range w.tried {
@@ -595,8 +619,12 @@ func (w *workload) run(dir string, o aof.Options) {
 	if !add(3, 20000) || !add(3, 200) || !after(5) || !add(2, 20000) || !after(3) || !add(4, 15000) {
 		return
 	}
+	if !loosely(3, 700) || !add(1, 100) || !loosely(3, 30000) || !loosely(2, 300) || !after(14) || !loosely(2, 900) {
+		return
+	}
 	w.low = 5
-	if l.TruncateBefore(5) != nil || !add(2, 30000) {
+	if l.TruncateBefore(5) != nil || !add(2, 30000) || !loosely(2, 400) ||
+		l.Seal(context.Background()) != nil || !loosely(2, 600) || !add(1, 100) {
 		return
 	}
 	if l.Close() != nil {

@@ -38,7 +38,8 @@ func (l *Log) AppendBatch(ctx context.Context, recs [][]byte, d Durability) (fir
 
 // AppendAsync appends records without waiting for the disk. It returns when they are admitted; their positions follow
 // the order of calls. done is called once, in the order of positions, by the committer: it must not block, so of the
-// log's appends it may call TryAppend alone. The records are copied before AppendAsync returns. An error returned means that done is not called.
+// log's appends it may call TryAppend alone. The records are copied before AppendAsync returns. An error returned means
+// that done is not called.
 func (l *Log) AppendAsync(ctx context.Context, recs [][]byte, d Durability, done func(first Position, err error)) error {
 	return l.addAsync(ctx, recs, d, done, false)
 }
@@ -130,7 +131,9 @@ func (q *queue) init(l *Log) {
 }
 
 // add lays records out in the batch that is filling. The batch is nil when there is nothing to wait for.
-func (q *queue) add(ctx context.Context, recs [][]byte, d Durability, done func(Position, error), try bool) (Position, *batch, error) {
+func (q *queue) add(
+	ctx context.Context, recs [][]byte, d Durability, done func(Position, error), try bool,
+) (first Position, _ *batch, err error) {
 	size := 0
 	for _, r := range recs {
 		if len(r) > q.l.o.MaxRecordBytes {
@@ -146,7 +149,7 @@ func (q *queue) add(ctx context.Context, recs [][]byte, d Durability, done func(
 	if err := q.admit(ctx, size, try); err != nil {
 		return 0, nil, err
 	}
-	first := q.next
+	first = q.next
 	if len(recs) == 0 {
 		if done != nil {
 			return 0, nil, fmt.Errorf("aof: no records to append")
@@ -174,7 +177,7 @@ func (q *queue) add(ctx context.Context, recs [][]byte, d Durability, done func(
 
 // admit waits until there is room for size bytes. A record larger than the whole queue is admitted when it is alone.
 func (q *queue) admit(ctx context.Context, size int, try bool) error {
-	for {
+	for waited := false; ; waited = true {
 		if err := q.refusal(); err != nil {
 			return err
 		}
@@ -185,7 +188,9 @@ func (q *queue) admit(ctx context.Context, size int, try bool) error {
 		if q.paused || q.rolling.Load() {
 			kind = Rollover
 		}
-		q.l.metrics.backpressure.Add(ctx, 1, q.l.metrics.kinds[kind])
+		if !waited {
+			q.l.metrics.backpressure.Add(ctx, 1, q.l.metrics.kinds[kind])
+		}
 		if try {
 			return &BackpressureError{kind}
 		}

@@ -20,6 +20,7 @@ type committer struct {
 	fresh    bool          // the next batch needs a new segment: recovery found bytes after the end
 	idle     *time.Timer
 	pad      [align]byte
+	asked    bool // spares were asked for since the tail began
 	end      ending
 }
 
@@ -143,6 +144,10 @@ func (c *committer) commit(b *batch) error {
 	if b.count > 0 {
 		l.publish(tail, &h)
 		l.metrics.batch(b)
+		if !c.asked && tail.end > tail.bytes/2 {
+			c.asked = true // a log that stays small needs no spares
+			l.prepareSpares()
+		}
 	}
 	return nil
 }
@@ -201,7 +206,7 @@ func (c *committer) roll(size int64) error {
 
 // begun is for a new segment at the tail.
 func (c *committer) begun() {
-	c.fresh, c.marked, c.unsynced = false, true, false
+	c.fresh, c.marked, c.unsynced, c.asked = false, true, false, true
 	c.l.prepareSpares()
 }
 
@@ -219,7 +224,7 @@ func (l *Log) sealed(s *segment) error {
 // mark leaves a batch without records that says what is durable, so that damage before it is told from a torn end.
 func (c *committer) mark(sync bool) error {
 	tail := c.l.tail()
-	if c.marked || tail == nil {
+	if c.marked || c.fresh || tail == nil {
 		return nil
 	}
 	h := batchHeader{first: tail.next, durable: Position(c.durable.Load()), prev: tail.sum}

@@ -33,14 +33,18 @@ func newInstruments(l *Log) (*instruments, error) {
 	for k := range i.kinds {
 		i.kinds[k] = metric.WithAttributeSet(attribute.NewSet(name, attribute.String("kind", BackpressureKind(k).String())))
 	}
-	seconds := metric.WithExplicitBucketBoundaries(0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
+	seconds := metric.WithExplicitBucketBoundaries(
+		0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
 	var errs [8]error
-	i.append, errs[0] = m.Float64Histogram("bop_aof_append", metric.WithUnit("s"), metric.WithDescription("Time from an append to its answer, waiting included."), seconds)
-	i.fsync, errs[1] = m.Float64Histogram("bop_aof_fsync", metric.WithUnit("s"), metric.WithDescription("Time of one fdatasync."), seconds)
+	i.append, errs[0] = m.Float64Histogram("bop_aof_append", metric.WithUnit("s"),
+		metric.WithDescription("Time from an append to its answer, waiting included."), seconds)
+	i.fsync, errs[1] = m.Float64Histogram("bop_aof_fsync", metric.WithUnit("s"),
+		metric.WithDescription("Time of one fdatasync."), seconds)
 	i.records, errs[2] = m.Int64Histogram("bop_aof_batch_records", metric.WithDescription("Records written at once."),
 		metric.WithExplicitBucketBoundaries(1, 2, 4, 8, 16, 32, 64, 128, 256, 1024, 4096))
 	i.bytes, errs[3] = m.Int64Counter("bop_aof", metric.WithUnit("By"), metric.WithDescription("Bytes written, headers and padding included."))
-	i.backpressure, errs[4] = m.Int64Counter("bop_aof_backpressure", metric.WithDescription("Appends that had to wait for admission, by what they waited for."))
+	i.backpressure, errs[4] = m.Int64Counter("bop_aof_backpressure",
+		metric.WithDescription("Appends that had to wait for admission, by what they waited for."))
 	queued, err := m.Int64ObservableGauge("bop_aof_queue", metric.WithUnit("By"), metric.WithDescription("Bytes that wait for the committer."))
 	errs[5] = err
 	segments, err := m.Int64ObservableGauge("bop_aof_segments", metric.WithDescription("Segment files."))

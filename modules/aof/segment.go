@@ -96,12 +96,25 @@ func (s *segment) release() error {
 	return err
 }
 
+// firstPart is how much smaller than the others a log's first segment is: small enough to be filled with zeros before
+// the log is used, as the others are in the background.
+const firstPart = 16
+
 // create begins a segment: in a spare file if one is ready, else in a new one. When it returns the segment is on disk
 // under its name.
 func (l *Log) create(h segmentHeader, need int64) (*segment, error) {
 	h.salt, h.created = newSalt(), time.Now().UnixNano()
-	size := max(l.o.SegmentBytes, aligned(dataStart+need+footerFixed+1024+trailerBytes))
+	whole := l.o.SegmentBytes
+	if h.sequence == 1 {
+		whole = max(whole/firstPart, min(whole, 64<<10))
+	}
+	size := max(whole, aligned(dataStart+need+footerFixed+1024+trailerBytes))
 	f, from, err := l.spares.get(size)
+	if err == nil && h.sequence == 1 {
+		if err = writeZeros(f, size, func() bool { return false }); err != nil {
+			err = errors.Join(err, f.Close(), ignoreNotExist(l.o.FS.Remove(from)))
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

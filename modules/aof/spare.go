@@ -151,6 +151,20 @@ func (p *preparer) Receive(c actor.Context) {
 	}
 }
 
+// writeZeros fills a file. It ends with fs.ErrClosed when stop says so.
+func writeZeros(f fsys.File, size int64, stop func() bool) error {
+	zeros := make([]byte, min(1<<20, size))
+	for off := int64(0); off < size; off += int64(len(zeros)) {
+		if stop() {
+			return fs.ErrClosed
+		}
+		if _, err := f.WriteAt(zeros[:min(int64(len(zeros)), size-off)], off); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // fill makes one spare. It is named a spare only when all of it is written.
 func (p *preparer) fill() (err error) {
 	name := p.l.spares.newName()
@@ -164,15 +178,7 @@ func (p *preparer) fill() (err error) {
 			err = errors.Join(err, ignoreNotExist(p.l.o.FS.Remove(part)))
 		}
 	}()
-	zeros := make([]byte, min(1<<20, p.l.o.SegmentBytes))
-	for off := int64(0); off < p.l.o.SegmentBytes && err == nil; off += int64(len(zeros)) {
-		if p.l.stopping.Load() {
-			err = fs.ErrClosed
-			break
-		}
-		_, err = f.WriteAt(zeros[:min(int64(len(zeros)), p.l.o.SegmentBytes-off)], off)
-	}
-	if err == nil {
+	if err = writeZeros(f, p.l.o.SegmentBytes, p.l.stopping.Load); err == nil {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
