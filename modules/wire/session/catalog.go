@@ -139,3 +139,13 @@ func (x *Session) elemOID(array uint32) uint32 {
 	}
 	return 0
 }
+
+// regName is the name that an OID of a reg… type is printed as.
+func (x *Session) regName(k types.Kind, oid uint32) string {
+	return catalog.For(&connState{user: x}).NameOf(k, oid)
+}
+
+// regOID is the OID that a name stands for, where a client gives a name for a value of a reg… type.
+func (x *Session) regOID(k types.Kind, name string) (uint32, error) {
+	return catalog.For(&connState{user: x}).OIDOf(k, name)
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ncruces/go-sqlite3"
 
+	"github.com/bop-platform/bop/modules/wire/catalog"
 	"github.com/bop-platform/bop/modules/wire/engine"
 	"github.com/bop-platform/bop/modules/wire/funcs"
 	"github.com/bop-platform/bop/modules/wire/schema"
@@ -31,7 +32,8 @@ type connState struct {
 	stmts  map[string]*list.Element
 	recent *list.List // of *cached, the most recently used first
 
-	schema *schema.Schema // as this connection last saw it in a transaction with DDL
+	objects *catalog.Objects // finds objects by name and number for functions
+	schema  *schema.Schema   // as this connection last saw it in a transaction with DDL
 }
 
 // cached is a prepared statement of SQLite.
@@ -60,6 +62,7 @@ func (x *Session) borrow(ctx context.Context) (*lent, error) {
 	st, _ := (*slot).(*connState)
 	if st == nil {
 		st = &connState{env: &funcs.Env{}, stmts: map[string]*list.Element{}, recent: list.New()}
+		st.objects = catalog.For(st)
 		if err := st.prepare(c.Raw()); err != nil {
 			c.Release(true)
 			return nil, err
@@ -69,7 +72,7 @@ func (x *Session) borrow(ctx context.Context) (*lent, error) {
 	l := &lent{Conn: c, st: st}
 	l.SetContext(ctx)
 	st.user = x
-	x.fillEnv(st.env)
+	x.fillEnv(st)
 	return l, nil
 }
 
@@ -78,15 +81,17 @@ func (st *connState) prepare(c *sqlite3.Conn) error {
 	if err := funcs.Register(c, st.env); err != nil {
 		return err
 	}
-	if err := registerCatalog(c, st); err != nil {
+	if err := catalog.Register(c, st); err != nil {
 		return err
 	}
 	return c.Exec(`PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON`)
 }
 
 // fillEnv tells functions of the session that has the connection.
-func (x *Session) fillEnv(e *funcs.Env) {
+func (x *Session) fillEnv(st *connState) {
+	e := st.env
 	*e = funcs.Env{
+		Catalog:  st.objects,
 		Location: x.vars.location, TimeZone: x.vars.timeZone,
 		User: x.cfg.User, SessionUser: x.cfg.User, Database: x.Database(), SearchPath: x.vars.searchPath,
 		ClientAddr: x.clientAddr(), ConnectionID: x.id, Strict: x.vars.strict, ZeroDates: x.vars.zeroDates,

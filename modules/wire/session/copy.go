@@ -73,7 +73,7 @@ func (x *Session) loading(ctx context.Context, p *plan.Plan) (*Copy, error) {
 	}
 	l, err := x.writeConn(ctx)
 	if err == nil {
-		x.fillEnv(l.st.env)
+		x.fillEnv(l.st)
 		var c *cached
 		if c, err = l.st.get(l.Raw(), p.SQL); err == nil {
 			return &Copy{x: x, ctx: ctx, l: l, c: c, own: own}, nil

@@ -52,7 +52,7 @@ func (x *Session) applyDDL(ctx context.Context, st *ir.Statement, temporary bool
 		return nil, err
 	}
 	l.st.forget()
-	x.fillEnv(l.st.env)
+	x.fillEnv(l.st)
 	if l.st.schema == nil || !x.block.ddl {
 		if l.st.schema, err = schema.Load(l.Raw()); err != nil {
 			return nil, l.Explain(err)

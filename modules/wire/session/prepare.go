@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/bop-platform/bop/modules/wire/catalog"
 	"github.com/bop-platform/bop/modules/wire/dialect/postgres"
 	"github.com/bop-platform/bop/modules/wire/engine"
 	"github.com/bop-platform/bop/modules/wire/ir"
@@ -142,7 +143,7 @@ func (x *Session) planEnv(s *schema.Schema, paramTypes []types.Type) *plan.Env {
 	return &plan.Env{
 		Schema: s, SearchPath: v.searchPath, Database: x.Database(), ParamTypes: paramTypes,
 		ANSIQuotes: v.ansiQuotes, PipesAsOr: v.pipesAsOr, Strict: v.strict, FoundRows: x.cfg.FoundRows,
-		NoAutoValueOnZero: v.noAutoValueOnZero, BinaryStrings: v.binaryStrings, System: systemRelation,
+		NoAutoValueOnZero: v.noAutoValueOnZero, BinaryStrings: v.binaryStrings, System: catalog.Relation,
 	}
 }
 

@@ -71,7 +71,7 @@ func (x *Session) runPlan(ctx context.Context, f *planned, args []types.Value) (
 
 // rows begins a statement on a connection. It has made the first step when it returns without columns.
 func (x *Session) rows(l *lent, p *plan.Plan, args []types.Value) (*Result, error) {
-	x.fillEnv(l.st.env)
+	x.fillEnv(l.st)
 	c, err := l.st.get(l.Raw(), p.SQL)
 	if err != nil {
 		return nil, l.Explain(err)

@@ -357,7 +357,7 @@ func (v *vars) pgFormat() *types.PGFormat {
 func (v *vars) input() *types.Input {
 	return &types.Input{
 		MySQL: v.x.mysql(), Strict: v.strict, ZeroDates: v.zeroDates, Location: v.location,
-		DateOrder: v.format.DateOrder, IntervalStyle: v.format.IntervalStyle, Labels: v.x.labels,
+		DateOrder: v.format.DateOrder, IntervalStyle: v.format.IntervalStyle, Labels: v.x.labels, Name: v.x.regOID,
 		Warn: func(number uint16, message string) { v.x.warn("Warning", number, message) },
 	}
 }
