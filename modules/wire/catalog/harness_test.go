@@ -26,15 +26,17 @@ type server struct {
 	global []catalog.Setting
 }
 
-func (s *server) Schema() *schema.Schema      { return s.s }
-func (s *server) Database() string            { return "app" }
-func (s *server) Databases() []string         { return []string{"app", "other"} }
-func (s *server) User() string                { return "ada" }
-func (s *server) SearchPath() []string        { return s.path }
-func (s *server) Dialect() ir.Dialect         { return s.d }
-func (s *server) Started() time.Time          { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
-func (s *server) Location() *time.Location    { return time.UTC }
-func (s *server) Users() []catalog.Role       { return []catalog.Role{{Name: "ada", Superuser: true, Login: true}} }
+func (s *server) Schema() *schema.Schema   { return s.s }
+func (s *server) Database() string         { return "app" }
+func (s *server) Databases() []string      { return []string{"app", "other"} }
+func (s *server) User() string             { return "ada" }
+func (s *server) SearchPath() []string     { return s.path }
+func (s *server) Dialect() ir.Dialect      { return s.d }
+func (s *server) Started() time.Time       { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
+func (s *server) Location() *time.Location { return time.UTC }
+func (s *server) Users() []catalog.Role {
+	return []catalog.Role{{Name: "ada", Superuser: true, Login: true}}
+}
 func (s *server) Settings() []catalog.Setting { return s.global }
 func (s *server) GlobalSettings() []catalog.Setting {
 	return s.global

@@ -252,7 +252,7 @@ func myTable(v *view, r *schema.Table, db string) []any {
 	}
 	row = append(row, "TABLE_TYPE", "BASE TABLE", "ENGINE", engine, "VERSION", 10, "ROW_FORMAT", "Dynamic", "TABLE_ROWS", 0,
 		"AVG_ROW_LENGTH", 0, "DATA_LENGTH", 0, "MAX_DATA_LENGTH", 0, "INDEX_LENGTH", 0, "DATA_FREE", 0, "TABLE_COLLATION", collation,
-		"CREATE_TIME", createdAt, "CREATE_OPTIONS", "", "TABLE_COMMENT", r.Comment)
+		"CREATE_OPTIONS", "", "TABLE_COMMENT", r.Comment)
 	if next, ok := schema.NextAutoIncrement(v.db, r); ok {
 		row = append(row, "AUTO_INCREMENT", next)
 	}

@@ -1,8 +1,8 @@
 package catalog
 
-// showNamespace holds the relations behind SHOW: their columns are named as the statements name them. Columns in lower
-// case are not shown; they choose the rows.
-const showNamespace = "__bop_show"
+// showNamespace holds the relations behind SHOW, named show_…: their columns are named as the statements name them.
+// Columns in lower case are not shown; they choose the rows.
+const showNamespace = "sys"
 
 // mysqlRelations are the catalogs of MySQL 8: namespace.name, then columns as name:type. A number is a varchar of that
 // length; ! says NOT NULL.
@@ -57,30 +57,30 @@ information_schema.SESSION_VARIABLES VARIABLE_NAME:64! VARIABLE_VALUE:1024
 information_schema.GLOBAL_VARIABLES VARIABLE_NAME:64! VARIABLE_VALUE:1024
 information_schema.SESSION_STATUS VARIABLE_NAME:64! VARIABLE_VALUE:1024
 information_schema.GLOBAL_STATUS VARIABLE_NAME:64! VARIABLE_VALUE:1024
-__bop_show.databases Database:64!
-__bop_show.tables db:64! Tables_in:64! Table_type:11!
-__bop_show.table_status db:64! Name:64! Engine:64 Version:int Row_format:10 Rows:ubigint Avg_row_length:ubigint Data_length:ubigint Max_data_length:ubigint Index_length:ubigint Data_free:ubigint Auto_increment:ubigint Create_time:datetime Update_time:datetime Check_time:datetime Collation:64 Checksum:bigint Create_options:256 Comment:text
-__bop_show.columns db:64! tbl:64! Field:64! Type:text! Collation:64 Null:3! Key:3! Default:text Extra:256! Privileges:154! Comment:text!
-__bop_show.index db:64! tbl:64! Table:64! Non_unique:int! Key_name:64! Seq_in_index:int! Column_name:64 Collation:1 Cardinality:bigint Sub_part:bigint Packed:10 Null:3! Index_type:11! Comment:8! Index_comment:2048! Visible:3! Expression:text
-__bop_show.create_table db:64! tbl:64! Table:64! Create_Table:text!
-__bop_show.create_view db:64! tbl:64! View:64! Create_View:text! character_set_client:32! collation_connection:32!
-__bop_show.create_database db:64! Database:64! Create_Database:1024!
-__bop_show.variables Variable_name:64! Value:1024!
-__bop_show.global_variables Variable_name:64! Value:1024!
-__bop_show.status Variable_name:64! Value:1024!
-__bop_show.processlist Id:ubigint! User:32! Host:261! db:64 Command:16! Time:int! State:64 Info:text
-__bop_show.engines Engine:64! Support:8! Comment:80! Transactions:3 XA:3 Savepoints:3
-__bop_show.collation Collation:64! Charset:64! Id:ubigint! Default:3! Compiled:3! Sortlen:int! Pad_attribute:9!
-__bop_show.character_set Charset:64! Description:2048! Default_collation:64! Maxlen:int!
-__bop_show.grants usr:32! Grants:1024!
-__bop_show.plugins Name:64! Status:10! Type:80! Library:64 License:80!
-__bop_show.privileges Privilege:64! Context:64! Comment:128!
-__bop_show.triggers db:64! Trigger:64! Event:6! Table:64! Statement:text! Timing:6! Created:datetime sql_mode:256! Definer:288! character_set_client:64! collation_connection:64! Database_Collation:64!
-__bop_show.events Db:64! Name:64! Definer:288! Time_zone:64! Type:9! Execute_at:datetime Interval_value:256 Interval_field:18 Starts:datetime Ends:datetime Status:18! Originator:int! character_set_client:64! collation_connection:64! Database_Collation:64!
-__bop_show.routine_status Db:64! Name:64! Type:9! Language:64! Definer:288! Modified:datetime! Created:datetime! Security_type:7! Comment:text! character_set_client:64! collation_connection:64! Database_Collation:64!
-__bop_show.master_status File:512! Position:ubigint! Binlog_Do_DB:512! Binlog_Ignore_DB:512! Executed_Gtid_Set:512!
-__bop_show.binary_logs Log_name:512! File_size:ubigint! Encrypted:3!
-__bop_show.replica_status Replica_IO_State:64! Source_Host:64!
-__bop_show.open_tables Database:64! Table:64! In_use:int! Name_locked:int!
-__bop_show.profiles Query_ID:int! Duration:double! Query:300!
+sys.show_databases Database:64!
+sys.show_tables db:64! Tables_in:64! Table_type:11!
+sys.show_table_status db:64! Name:64! Engine:64 Version:int Row_format:10 Rows:ubigint Avg_row_length:ubigint Data_length:ubigint Max_data_length:ubigint Index_length:ubigint Data_free:ubigint Auto_increment:ubigint Create_time:datetime Update_time:datetime Check_time:datetime Collation:64 Checksum:bigint Create_options:256 Comment:text
+sys.show_columns db:64! tbl:64! Field:64! Type:text! Collation:64 Null:3! Key:3! Default:text Extra:256! Privileges:154! Comment:text!
+sys.show_index db:64! tbl:64! Table:64! Non_unique:int! Key_name:64! Seq_in_index:int! Column_name:64 Collation:1 Cardinality:bigint Sub_part:bigint Packed:10 Null:3! Index_type:11! Comment:8! Index_comment:2048! Visible:3! Expression:text
+sys.show_create_table db:64! tbl:64! Table:64! Create_Table:text!
+sys.show_create_view db:64! tbl:64! View:64! Create_View:text! character_set_client:32! collation_connection:32!
+sys.show_create_database db:64! Database:64! Create_Database:1024!
+sys.show_variables Variable_name:64! Value:1024!
+sys.show_global_variables Variable_name:64! Value:1024!
+sys.show_status Variable_name:64! Value:1024!
+sys.show_processlist Id:ubigint! User:32! Host:261! db:64 Command:16! Time:int! State:64 Info:text
+sys.show_engines Engine:64! Support:8! Comment:80! Transactions:3 XA:3 Savepoints:3
+sys.show_collation Collation:64! Charset:64! Id:ubigint! Default:3! Compiled:3! Sortlen:int! Pad_attribute:9!
+sys.show_character_set Charset:64! Description:2048! Default_collation:64! Maxlen:int!
+sys.show_grants usr:32! Grants:1024!
+sys.show_plugins Name:64! Status:10! Type:80! Library:64 License:80!
+sys.show_privileges Privilege:64! Context:64! Comment:128!
+sys.show_triggers db:64! Trigger:64! Event:6! Table:64! Statement:text! Timing:6! Created:datetime sql_mode:256! Definer:288! character_set_client:64! collation_connection:64! Database_Collation:64!
+sys.show_events Db:64! Name:64! Definer:288! Time_zone:64! Type:9! Execute_at:datetime Interval_value:256 Interval_field:18 Starts:datetime Ends:datetime Status:18! Originator:int! character_set_client:64! collation_connection:64! Database_Collation:64!
+sys.show_routine_status Db:64! Name:64! Type:9! Language:64! Definer:288! Modified:datetime! Created:datetime! Security_type:7! Comment:text! character_set_client:64! collation_connection:64! Database_Collation:64!
+sys.show_master_status File:512! Position:ubigint! Binlog_Do_DB:512! Binlog_Ignore_DB:512! Executed_Gtid_Set:512!
+sys.show_binary_logs Log_name:512! File_size:ubigint! Encrypted:3!
+sys.show_replica_status Replica_IO_State:64! Source_Host:64!
+sys.show_open_tables Database:64! Table:64! In_use:int! Name_locked:int!
+sys.show_profiles Query_ID:int! Duration:double! Query:300!
 `

@@ -11,16 +11,18 @@ import (
 )
 
 func init() {
-	show := func(name string, f func(*table, *view)) { myFill(showNamespace, name, fill{live: f}) }
-	static := func(name string, f func(*table)) { myFill(showNamespace, name, fill{static: f}) }
-	named := func(name string, f func(*table, *schema.Schema, string)) { myFill(showNamespace, name, fill{named: f}) }
+	show := func(name string, f func(*table, *view)) { myFill(showNamespace, "show_"+name, fill{live: f}) }
+	static := func(name string, f func(*table)) { myFill(showNamespace, "show_"+name, fill{static: f}) }
+	named := func(name string, f func(*table, *schema.Schema, string)) {
+		myFill(showNamespace, "show_"+name, fill{named: f})
+	}
 
 	show("databases", func(t *table, v *view) {
 		for _, d := range mysqlDatabases(v) {
 			t.add("Database", d)
 		}
 	})
-	myFill(showNamespace, "tables", fill{
+	myFill(showNamespace, "show_tables", fill{
 		named: func(t *table, s *schema.Schema, db string) {
 			eachMySQLTable(s, db, func(r *schema.Table, rdb string) {
 				kind := "BASE TABLE"
@@ -64,7 +66,7 @@ func init() {
 			t.add(row...)
 		}
 	}
-	myFill(showNamespace, "columns", fill{
+	myFill(showNamespace, "show_columns", fill{
 		named: func(t *table, s *schema.Schema, db string) {
 			eachMySQLTable(s, db, func(r *schema.Table, rdb string) { column(t, s, r, rdb) })
 			for _, r := range s.SortedTables() {
@@ -269,6 +271,9 @@ func (q *showQuery) find(n ir.Name) (*schema.Table, string, error) {
 		if t = s.Tables[schema.Key{Namespace: schema.TempNamespace, Name: n.Name}]; t == nil {
 			t = s.Tables[schema.Key{Namespace: schema.Public, Name: n.Name}]
 		}
+		if t != nil && t.Sequence != 0 {
+			t = nil
+		}
 	} else {
 		t = Relation(ir.MySQL, db, n.Name)
 	}
@@ -389,7 +394,7 @@ func (q *showQuery) show(n *ir.MyShow) error {
 
 // build makes the query: the chosen rows under their headings, and outside of it the conditions on headings.
 func (q *showQuery) build() *ir.Query {
-	rel := find(ir.MySQL, showNamespace, q.relation)
+	rel := find(ir.MySQL, showNamespace, "show_"+q.relation)
 	columns := q.columns
 	if columns == nil {
 		for _, c := range rel.columns {
@@ -398,7 +403,7 @@ func (q *showQuery) build() *ir.Query {
 			}
 		}
 	}
-	inner := &ir.Select{From: []ir.TableExpr{&ir.Table{Name: ir.Name{Schema: showNamespace, Name: q.relation, Pos: -1}}}}
+	inner := &ir.Select{From: []ir.TableExpr{&ir.Table{Name: ir.Name{Schema: showNamespace, Name: "show_" + q.relation, Pos: -1}}}}
 	var first string
 	for i, c := range columns {
 		heading := cmp.Or(q.headings[c], shown[c], c)

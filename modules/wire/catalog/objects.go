@@ -187,7 +187,7 @@ func (o *Objects) typeByName(name string) (uint32, error) {
 		if d := s.Domains[key]; d != nil {
 			return pick(d.OID, d.ArrayOID)
 		}
-		if t := s.Tables[key]; t != nil {
+		if t := s.Tables[key]; t != nil && t.Sequence == 0 {
 			return pick(t.RowType, t.ArrayType)
 		}
 	}

@@ -310,6 +310,7 @@ func (w *work) put(o any) error {
 		return w.writeRow(dbOf(t != nil && t.Temp), o.OID, kindIndex, o.Namespace, o.RelationName(), def)
 	case *Sequence:
 		w.s.Sequences[Key{o.Namespace, o.Name}] = o
+		w.s.Tables[Key{o.Namespace, o.Name}] = o.relation()
 		w.s.ByOID[o.OID] = o
 		return w.writeRow(dbOf(o.Temp), o.OID, kindSequence, o.Namespace, o.Name, def)
 	case *Enum:
@@ -340,6 +341,7 @@ func (w *work) forget(o any) {
 		delete(w.s.ByOID, o.OID)
 	case *Sequence:
 		delete(w.s.Sequences, Key{o.Namespace, o.Name})
+		delete(w.s.Tables, Key{o.Namespace, o.Name})
 		delete(w.s.ByOID, o.OID)
 	case *Enum:
 		delete(w.s.Enums, Key{o.Namespace, o.Name})
@@ -367,6 +369,9 @@ func (w *work) remove(o any) error {
 	case *Sequence:
 		db := dbOf(o.Temp)
 		if err := w.deleteRow(db, o.OID); err != nil {
+			return err
+		}
+		if err := exec(w.c, `DROP VIEW IF EXISTS `+dbNames[db]+"."+quote(o.relation().SQLName)); err != nil {
 			return err
 		}
 		return exec(w.c, `DELETE FROM `+dbNames[db]+`."__bop_sequences" WHERE oid = ?1`, o.OID)
@@ -448,11 +453,10 @@ func (w *work) find(n ir.Name) (any, error) {
 		return nil, err
 	}
 	if w.mysql {
-		if t := w.s.Tables[Key{TempNamespace, n.Name}]; t != nil {
-			return t, nil
-		}
-		if t := w.s.Tables[Key{Public, n.Name}]; t != nil {
-			return t, nil
+		for _, ns := range []string{TempNamespace, Public} {
+			if t := w.s.Tables[Key{ns, n.Name}]; t != nil && t.Sequence == 0 {
+				return t, nil
+			}
 		}
 		return nil, nil
 	}

@@ -118,14 +118,14 @@ func (s *Schema) candidates(path []string, namespace string) func(func(string) b
 func (s *Schema) Relation(path []string, namespace, name string) any {
 	for ns := range s.candidates(path, namespace) {
 		key := Key{ns, name}
+		if q := s.Sequences[key]; q != nil {
+			return q
+		}
 		if t := s.Tables[key]; t != nil {
 			return t
 		}
 		if x := s.Indexes[key]; x != nil {
 			return x
-		}
-		if q := s.Sequences[key]; q != nil {
-			return q
 		}
 	}
 	return nil
@@ -189,7 +189,9 @@ type Reference struct {
 func (s *Schema) SortedTables() []*Table {
 	out := make([]*Table, 0, len(s.Tables))
 	for _, t := range s.Tables {
-		out = append(out, t)
+		if t.Sequence == 0 {
+			out = append(out, t)
+		}
 	}
 	slices.SortFunc(out, func(a, b *Table) int {
 		return cmp.Or(strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))

@@ -172,6 +172,7 @@ func (s *Schema) add(oid uint32, kind, ns, name string, def []byte, exists func(
 		q.OID, q.Namespace, q.Name = oid, ns, name
 		s.Sequences[Key{ns, name}] = q
 		s.ByOID[oid] = q
+		s.Tables[Key{ns, name}] = q.relation()
 		s.HasTemp = s.HasTemp || q.Temp
 	case kindEnum:
 		e := &Enum{}

@@ -66,6 +66,9 @@ type Table struct {
 	Uses []Use `json:"uses,omitempty"`
 	// RowID is the column that is SQLite's rowid (INTEGER PRIMARY KEY), nil if none.
 	RowID *Column `json:"-"`
+	// Sequence says that the relation shows the state of the sequence with this OID (SELECT last_value FROM s). Such
+	// relations are in Schema.Tables, but they are no tables: SortedTables leaves them out.
+	Sequence uint32 `json:"-"`
 	// Foreign says that the table was not created through wire: types come from SQLite's declared types.
 	Foreign bool `json:"-"`
 }

@@ -65,7 +65,8 @@ func (s *Schema) relationTaken(namespace, name string) bool {
 // typeTaken tells whether a namespace has a type of that name; tables give their name to their row type.
 func (s *Schema) typeTaken(namespace, name string) bool {
 	key := Key{namespace, name}
-	return s.Enums[key] != nil && s.Enums[key].Table == 0 || s.Domains[key] != nil || s.Tables[key] != nil
+	return s.Enums[key] != nil && s.Enums[key].Table == 0 || s.Domains[key] != nil ||
+		s.Tables[key] != nil && s.Tables[key].Sequence == 0
 }
 
 // constraintTaken tells whether a table of the namespace has a constraint of that name.

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"math"
+	"strconv"
 	"strings"
 
 	"github.com/bop-platform/bop/modules/wire/ir"
@@ -46,7 +47,30 @@ func (w *work) addSequence(q *Sequence) (err error) {
 	if err := w.put(q); err != nil {
 		return err
 	}
+	view := "CREATE VIEW "
+	if q.Temp {
+		view, w.s.HasTemp = "CREATE TEMP VIEW ", true
+	}
+	view += quote(q.relation().SQLName) + `(last_value, log_cnt, is_called) AS SELECT value, 0, called FROM "__bop_sequences" WHERE oid = ` +
+		strconv.FormatUint(uint64(q.OID), 10)
+	if err := exec(w.c, view); err != nil {
+		return err
+	}
 	return w.setSequence(q, q.Start, false)
+}
+
+// relation is the view that shows a sequence's state.
+func (q *Sequence) relation() *Table {
+	t := &Table{OID: q.OID, Namespace: q.Namespace, Name: q.Name, SQLName: hiddenPrefix + "seq_" + strconv.FormatUint(uint64(q.OID), 10),
+		Owner: q.Owner, Temp: q.Temp, View: true, Sequence: q.OID, LastColumn: 3, Dialect: "postgresql"}
+	for i, name := range []string{"last_value", "log_cnt", "is_called"} {
+		c := &Column{Num: int16(i + 1), Name: name, Type: types.T(types.Int8), Declared: "bigint", NotNull: true, Dialect: t.Dialect}
+		if i == 2 {
+			c.Type, c.Declared = types.T(types.Bool), "boolean"
+		}
+		t.Columns = append(t.Columns, c)
+	}
+	return t
 }
 
 // setSequence writes a sequence's value: the last one given out when called, else the next.

@@ -31,7 +31,7 @@ func (w *work) resolveType(n ir.TypeName) (t types.Type, declared string, domain
 			}
 			return d.Base, w.typeName(ns, d.Name), d, nil
 		}
-		if w.s.Tables[key] != nil {
+		if r := w.s.Tables[key]; r != nil && r.Sequence == 0 {
 			return t, "", nil, sqlerr.Unsupported("a column of a row type")
 		}
 	}

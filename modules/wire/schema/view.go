@@ -30,7 +30,7 @@ func (w *work) createView(n *ir.CreateView) error {
 			return nil
 		case !n.OrReplace:
 			return relationExists(n.Name.Name)
-		case old == nil || !old.View:
+		case old == nil || !old.View || old.Sequence != 0:
 			return sqlerr.New("42809", "\"%s\" is not a view", n.Name.Name).My(1347, "'%s.%s' is not VIEW", w.env.Database, n.Name.Name)
 		}
 	}
