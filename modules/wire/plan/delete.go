@@ -63,7 +63,7 @@ func (b *builder) deleteFrom(s *ir.Delete, tab *ir.Table, sc *level, p *Plan, ou
 	p.Columns = b.returning(s.Returning, it, sc.items[1:], out)
 }
 
-// deleteJoin is MySQL's DELETE of the rows of one table that a join finds.
+// deleteJoin is MySQL's DELETE of the rows of one table that a join finds, under one alias or several.
 func (b *builder) deleteJoin(s *ir.Delete, sc *level, p *Plan, out *strings.Builder) {
 	list := []ir.TableExpr{s.From}
 	if s.From == nil {
@@ -71,29 +71,36 @@ func (b *builder) deleteJoin(s *ir.Delete, sc *level, p *Plan, out *strings.Buil
 	}
 	list = append(list, s.Using...)
 	from := b.from(list, sc)
-	if len(s.Targets) != 1 {
-		b.unsupported("DELETE from several tables in one statement")
-	}
-	name := s.Targets[0]
-	target, _ := b.findItem(sc, name.Schema, name.Name)
-	if target == nil || target.table == nil {
-		b.failAt(sqlerr.New("42P01", "relation \"%s\" does not exist", name.Name).
-			My(1109, "Unknown table '%s' in MULTI DELETE", name.Name), name.Pos)
-	}
-	t := target.table
-	if t.View || b.isSystem(t) {
-		b.fail(sqlerr.New("42809", "cannot delete from \"%s\"", t.Name).My(1288, "The target table %s of the DELETE is not updatable", t.Name))
+	var t *schema.Table
+	var refs []string
+	for _, name := range s.Targets {
+		target, _ := b.findItem(sc, name.Schema, name.Name)
+		if target == nil || target.table == nil {
+			b.failAt(sqlerr.New("42P01", "relation \"%s\" does not exist", name.Name).
+				My(1109, "Unknown table '%s' in MULTI DELETE", name.Name), name.Pos)
+		}
+		if target.table.View || b.isSystem(target.table) {
+			b.fail(sqlerr.New("42809", "cannot delete from \"%s\"", name.Name).My(1288, "The target table %s of the DELETE is not updatable", name.Name))
+		}
+		if t != nil && t != target.table {
+			b.unsupported("DELETE from several tables in one statement")
+		}
+		t = target.table
+		refs = append(refs, target.ref)
 	}
 	p.Table = t
 	b.touch(t, "DELETE", "")
-	where := ""
+	rest := " FROM " + from
 	if s.Where != nil {
-		where = b.condition(s.Where, sc, inWhere, "WHERE")
+		rest += " WHERE " + b.condition(s.Where, sc, inWhere, "WHERE")
 	}
 	id := rowid(t)
-	out.WriteString("DELETE FROM " + quote(t.SQLName) + " WHERE " + id + " IN (SELECT " + target.ref + "." + id + " FROM " + from)
-	if where != "" {
-		out.WriteString(" WHERE " + where)
+	out.WriteString("DELETE FROM " + quote(t.SQLName) + " WHERE " + id + " IN (")
+	for i, ref := range refs {
+		if i > 0 {
+			out.WriteString(" UNION ")
+		}
+		out.WriteString("SELECT " + ref + "." + id + rest)
 	}
 	out.WriteString(")")
 }

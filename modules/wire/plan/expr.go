@@ -776,6 +776,12 @@ func (b *builder) index(x *ir.Index, sc *level) *node {
 		}
 		return b.operator("->", v, i, x.Pos)
 	case types.Array, types.Int2Vector, types.OidVector:
+	case types.Name:
+		if x.Slice {
+			break
+		}
+		i := b.coerce(b.expr(x.I, sc), types.T(types.Int4), assignment) // a fixed array of characters, from 0
+		return atom("substr("+v.text()+", "+i.arg()+" + 1, 1)", types.T(types.InternalChar))
 	default:
 		b.failAt(sqlerr.New("42804", "cannot subscript type %s because it does not support subscripting", typeName(v.typ)), x.Pos)
 	}

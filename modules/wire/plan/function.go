@@ -635,6 +635,15 @@ func (b *builder) builtin(f *ir.Func, sc *level) *node {
 			return nil
 		}
 		return b.caseExpr(&ir.Case{Whens: []ir.When{{Cond: f.Args[0], Then: f.Args[1]}}, Else: f.Args[2], Pos: f.Pos}, sc)
+	case "pg_typeof":
+		if b.pg() && len(f.Args) == 1 {
+			a := b.expr(f.Args[0], sc)
+			t := a.typ
+			if a.open && a.param == 0 {
+				t = types.T(types.Unknown)
+			}
+			return constant(types.IntValue(int64(t.PGOID())), types.T(types.Regtype))
+		}
 	case "values":
 		if b.my() && len(f.Args) == 1 {
 			return b.insertedValue(f, sc)

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bop-platform/bop/modules/wire/catalog"
 	"github.com/bop-platform/bop/modules/wire/dialect/postgres"
 	"github.com/bop-platform/bop/modules/wire/funcs"
 	"github.com/bop-platform/bop/modules/wire/ir"
@@ -26,11 +27,12 @@ var rewrite = flag.Bool("rewrite", false, "write the present output into the gol
 
 // db is a database in memory with all functions, and the schema that scripts make.
 type db struct {
-	t      testing.TB
-	c      *sqlite3.Conn
-	env    plan.Env
-	funcs  funcs.Env
-	schema *schema.Schema
+	t       testing.TB
+	c       *sqlite3.Conn
+	env     plan.Env
+	funcs   funcs.Env
+	schema  *schema.Schema
+	dialect ir.Dialect
 }
 
 func openDB(t testing.TB) *db {
@@ -41,11 +43,15 @@ func openDB(t testing.TB) *db {
 	}
 	t.Cleanup(func() { c.Close() })
 	d := &db{t: t, c: c}
-	d.env = plan.Env{Database: "app", Strict: true, System: system}
+	d.env = plan.Env{Database: "app", Strict: true, System: catalog.Relation}
 	at := time.Date(2024, 2, 29, 12, 34, 56, 0, time.UTC)
 	d.funcs = funcs.Env{TxTime: at, StatementTime: at, Location: time.UTC, TimeZone: "UTC", User: "bop", SessionUser: "bop",
 		Database: "app", SearchPath: []string{"public"}, Strict: true, ZeroDates: true}
 	if err := funcs.Register(c, &d.funcs); err != nil {
+		t.Fatal(err)
+	}
+	d.funcs.Catalog = catalog.For(d)
+	if err := catalog.Register(c, d); err != nil {
 		t.Fatal(err)
 	}
 	if err := c.Exec("PRAGMA foreign_keys = 1"); err != nil {
@@ -83,6 +89,7 @@ func (d *db) ddlEnv(dialect ir.Dialect) schema.Env {
 
 // do runs one statement and returns its plan and rows as text.
 func (d *db) do(st *ir.Statement) (p *plan.Plan, rows []string, err error) {
+	d.dialect = st.Dialect
 	switch st.Tree.(type) {
 	case *ir.Query, *ir.Insert, *ir.Update, *ir.Delete, *ir.Truncate, *ir.Do:
 	default:
@@ -157,7 +164,14 @@ func text(d ir.Dialect, t types.Type, v types.Value) string {
 	if d == ir.MySQL {
 		return string(types.AppendMySQLText(nil, t, v, nil))
 	}
-	return string(types.AppendPGText(nil, t, v, nil))
+	f := types.NewPGFormat()
+	f.Name = func(k types.Kind, oid uint32) string {
+		if bt, ok := types.BuiltinByOID(oid); ok && k == types.Regtype {
+			return bt.SQLName
+		}
+		return ""
+	}
+	return string(types.AppendPGText(nil, t, v, f))
 }
 
 // fromSQLite is the error that a client would see; what SQLite refuses to compile stays as it is, to be seen in tests.

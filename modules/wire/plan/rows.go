@@ -15,7 +15,8 @@ type tableCall struct {
 	sql     string // the call without its alias
 	ref     string // quoted alias
 	columns []*column
-	single  bool // one column, that of a scalar type
+	single  bool   // one column, that of a scalar type
+	ordinal string // the row's number, "" its rowid
 
 	// of a call in a select list, to print it again over a grouped query:
 	sig  *funcs.Signature
@@ -165,6 +166,10 @@ func (b *builder) tableFunc(t *ir.TableFunc, sc *level) (string, []*item) {
 		name = t.Funcs[0].Name
 	}
 	for _, f := range t.Funcs {
+		if f.Name == "unnest" && len(f.Args) > 1 && b.pg() {
+			calls = append(calls, b.unnestAll(f, name, sc))
+			continue
+		}
 		calls = append(calls, b.funcInFrom(f, name, t, sc, used))
 	}
 	sc.clause = saved
@@ -191,13 +196,39 @@ func (b *builder) tableFunc(t *ir.TableFunc, sc *level) (string, []*item) {
 	}
 	if t.Ordinality {
 		it.scalar = false
-		it.columns = append(it.columns, &column{name: "ordinality", alias: name, sql: "(" + calls[0].ref + ".rowid)", typ: types.T(types.Int8), notNull: true, span: span{1, 1 << 62, true}})
+		number := calls[0].ordinal
+		if number == "" {
+			number = "(" + calls[0].ref + ".rowid)"
+		}
+		it.columns = append(it.columns, &column{name: "ordinality", alias: name, sql: number, typ: types.T(types.Int8), notNull: true, span: span{1, 1 << 62, true}})
 	}
 	b.renameColumns(it, t.Columns)
 	if len(calls) > 1 {
 		sql = "(" + sql + ")"
 	}
 	return sql, []*item{it}
+}
+
+// unnestAll is unnest of several arrays: the rows of the longest, with the elements of each.
+func (b *builder) unnestAll(f *ir.Func, alias string, sc *level) *tableCall {
+	ref := quote(b.alias(alias))
+	c := &tableCall{ref: ref, ordinal: "(" + ref + ".key + 1)"}
+	longest := ""
+	for _, e := range f.Args {
+		n := b.settle(b.expr(e, sc))
+		elem, source := b.elements(n, f.Pos)
+		source = "(" + source + ")"
+		if longest == "" {
+			longest = source
+		} else {
+			longest = "iif(ifnull(json_array_length(" + longest + "), 0) >= ifnull(json_array_length(" + source + "), 0), " + longest + ", " + source + ")"
+		}
+		col := &column{name: "unnest", alias: alias, sql: "(" + source + " ->> " + ref + ".key)", typ: elem}
+		b.columnCollation(col)
+		c.columns = append(c.columns, col)
+	}
+	c.sql = "json_each(" + longest + ")"
+	return c
 }
 
 func (b *builder) funcInFrom(f *ir.Func, alias string, t *ir.TableFunc, sc *level, used int) *tableCall {
