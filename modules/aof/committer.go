@@ -124,9 +124,13 @@ func (c *committer) commit(b *batch) error {
 		}
 		h.prev = tail.sum
 		h.encode(b.buf, tail.header.salt)
-		if _, err := tail.file.WriteAt(b.buf, tail.end); err != nil {
+		if n, err := tail.file.WriteAt(b.buf, tail.end); err != nil {
+			err = fmt.Errorf("writing to %s: %w", tail.name, err)
+			if n >= batchBytes+h.payload {
+				return err // all but the padding is there: it may come back
+			}
 			// What was written is beyond the end, is no whole batch, and will be overwritten.
-			return refusedIfFull(fmt.Errorf("writing to %s: %w", tail.name, err))
+			return refusedIfFull(err)
 		}
 		c.unsynced = true
 		c.marked = false

@@ -45,7 +45,8 @@ type NewerFormatError struct {
 }
 
 func (e *NewerFormatError) Error() string {
-	return fmt.Sprintf("%s was written by format %d, this program reads up to %d: run the newer version", e.File, e.Found, e.Supported)
+	return fmt.Sprintf("%s was written by format %d, this program reads up to %d: run the newer version",
+		e.File, e.Found, e.Supported)
 }
 
 // Is makes errors.Is(err, ErrNewerFormat) hold.
@@ -57,7 +58,11 @@ type DamageError struct {
 }
 
 func (e *DamageError) Error() string {
-	return fmt.Sprintf("aof: %s is damaged at offset %d: %s; positions %d to %d are lost", e.File, e.Offset, e.Reason, e.First, e.Last)
+	what := fmt.Sprintf("aof: %s is damaged at offset %d: %s", e.File, e.Offset, e.Reason)
+	if e.Last == 0 {
+		return what
+	}
+	return fmt.Sprintf("%s; positions %d to %d are lost", what, e.First, e.Last)
 }
 
 // Is makes errors.Is(err, ErrDamaged) hold.

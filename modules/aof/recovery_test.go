@@ -172,6 +172,64 @@ func TestRecovery(t *testing.T) {
 			t.Fatalf("got %v", err)
 		}
 	})
+	t.Run("a damaged footer costs no record", func(t *testing.T) {
+		disk := crashfs.New()
+		l := open(t, dir, small(disk))
+		appendN(t, l, 5, 100)
+		if err := l.Seal(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		appendN(t, l, 3, 100)
+		sealed := l.Segments()[0]
+		l.Close()
+		for at := sealed.Used; at < sealed.Bytes; at++ {
+			if at == sealed.Used+128 {
+				at = sealed.Bytes - 64
+			}
+			image := disk.Image(crashfs.Kept, 0)
+			image.Flip(sealed.File, at, uint8(at%8))
+			l := open(t, dir, small(image))
+			if n := readAll(t, l, 100); n != 8 {
+				t.Fatalf("offset %d: %d records, damage %v", at, n, l.Damage())
+			}
+			l.Close()
+		}
+	})
+	t.Run("damage in a sealed segment is found by reading and named", func(t *testing.T) {
+		disk := crashfs.New()
+		l := open(t, dir, small(disk))
+		appendN(t, l, 5, 100)
+		if err := l.Seal(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		appendN(t, l, 3, 100)
+		sealed := l.Segments()[0]
+		l.Close()
+		for at := int64(4096); at < sealed.Used; at += 3 {
+			image := disk.Image(crashfs.Kept, 0)
+			image.Flip(sealed.File, at, uint8(at%8))
+			l := open(t, dir, small(image))
+			bad := 0
+			for p := aof.Position(1); p <= 8; p++ {
+				rec, err := l.ReadAt(t.Context(), p)
+				var damage *aof.DamageError
+				switch {
+				case err == nil && !bytes.Equal(rec, record(p, 100)):
+					t.Fatalf("offset %d: position %d reads %.20q", at, p, rec)
+				case errors.As(err, &damage):
+					if bad++; damage.File != sealed.File || p < damage.First || p > damage.Last {
+						t.Fatalf("offset %d: position %d: %v", at, p, err)
+					}
+				case err != nil:
+					t.Fatalf("offset %d: position %d: %v", at, p, err)
+				}
+			}
+			if bad > 1 || bad != len(l.Damage()) {
+				t.Fatalf("offset %d: %d records lost, damage %v", at, bad, l.Damage())
+			}
+			l.Close()
+		}
+	})
 	t.Run("segments that a crash left without a footer are not scanned again", func(t *testing.T) {
 		disk := crashfs.New()
 		l := open(t, dir, small(disk))
