@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -28,8 +29,10 @@ type AOFLog struct {
 	epoch     uint64
 	err       error // set when the log takes nothing any more
 	inFlight  int64
-	room      chan struct{} // closed when something in flight has landed
+	leads     bool          // Lead was called: the whole log has been seen
+	room      chan struct{} // closed when something in flight has landed; nil if nobody waits
 	overflow  []proposal    // what the AOF would not take at once, in order
+	frame     []byte        // scratch of Propose
 	watchers  map[int]func(LogEvent)
 	watcherID int
 	segments  map[SegmentID]*span
@@ -40,9 +43,11 @@ type AOFLog struct {
 type span struct{ last, covered Position }
 
 type proposal struct {
-	rec  []byte
+	ctx  context.Context
 	seg  SegmentID
+	size int64
 	done func(Position, error)
+	rec  []byte // framed, of those that the AOF has not taken
 }
 
 var _ Log = (*AOFLog)(nil)
@@ -50,7 +55,7 @@ var _ HeadLog = (*AOFLog)(nil)
 
 // NewAOFLog makes a Log of an open AOF, which it takes over. All of the AOF's records must be its own.
 func NewAOFLog(l *aof.Log) *AOFLog {
-	return &AOFLog{l: l, room: make(chan struct{}), watchers: map[int]func(LogEvent){}, segments: map[SegmentID]*span{}}
+	return &AOFLog{l: l, watchers: map[int]func(LogEvent){}, segments: map[SegmentID]*span{}}
 }
 
 // AOF returns the append-only file below.
@@ -66,8 +71,9 @@ func (l *AOFLog) Lead(ctx context.Context, atLeast uint64) (uint64, error) {
 		return 0, fmt.Errorf("beginning a leadership in the log: %w", l.explain(err))
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.epoch = epoch
+	l.epoch, l.leads = epoch, true
+	l.mu.Unlock()
+	l.trim()
 	return epoch, nil
 }
 
@@ -85,11 +91,12 @@ func (l *AOFLog) Epoch() (uint64, error) {
 func (l *AOFLog) Admit(ctx context.Context, n int) error {
 	for {
 		l.mu.Lock()
-		full, room, err := l.inFlight > 0 && l.inFlight+int64(n) > admitBytes, l.room, l.err
-		l.mu.Unlock()
-		if err != nil || !full {
-			return err
+		if l.err != nil || l.inFlight == 0 || l.inFlight+int64(n) <= admitBytes {
+			defer l.mu.Unlock()
+			return l.err
 		}
+		room := l.landing()
+		l.mu.Unlock()
 		select {
 		case <-room:
 		case <-ctx.Done():
@@ -98,23 +105,30 @@ func (l *AOFLog) Admit(ctx context.Context, n int) error {
 	}
 }
 
+// landing is closed when something in flight has landed. mu is held.
+func (l *AOFLog) landing() <-chan struct{} {
+	if l.room == nil {
+		l.room = make(chan struct{})
+	}
+	return l.room
+}
+
 // Propose implements Log.
 func (l *AOFLog) Propose(ctx context.Context, seg SegmentID, rec []byte, done func(Position, error)) {
-	framed := make([]byte, 0, 1+binary.MaxVarintLen64+len(rec))
-	framed = binary.AppendUvarint(append(framed, aofRecord), uint64(seg))
-	p := proposal{append(framed, rec...), seg, done}
-
 	l.mu.Lock()
-	l.inFlight += int64(len(p.rec))
+	l.frame = append(binary.AppendUvarint(append(l.frame[:0], aofRecord), uint64(seg)), rec...)
+	p := proposal{ctx: ctx, seg: seg, size: int64(len(l.frame)), done: done}
+	l.inFlight += p.size
 	waiting := len(l.overflow) > 0
 	if !waiting {
-		// Under the lock, so that nobody overtakes.
-		if err := l.l.TryAppend(p.rec, aof.Fsync, l.landed(p)); err == nil {
+		// Under the lock, so that nobody overtakes. The AOF copies the bytes.
+		if err := l.l.TryAppendAsync(ctx, [][]byte{l.frame}, aof.Fsync, l.landed(p)); err == nil {
 			l.mu.Unlock()
 			return
 		}
 		// Backpressure, or a refusal that must not be heard before the answers to what is in flight.
 	}
+	p.rec = bytes.Clone(l.frame)
 	l.overflow = append(l.overflow, p)
 	l.mu.Unlock()
 	if !waiting {
@@ -133,7 +147,7 @@ func (l *AOFLog) drain() {
 		p := l.overflow[0]
 		l.mu.Unlock()
 		landed := l.landed(p)
-		err := l.l.AppendAsync(context.Background(), [][]byte{p.rec}, aof.Fsync, func(pos aof.Position, err error) { landed(pos, err) })
+		err := l.l.AppendAsync(context.WithoutCancel(p.ctx), [][]byte{p.rec}, aof.Fsync, func(pos aof.Position, err error) { landed(pos, err) })
 		if err != nil {
 			l.settle()
 			landed(0, err)
@@ -151,13 +165,14 @@ func (l *AOFLog) settle() {
 		l.mu.Lock()
 		taken := l.inFlight
 		for _, p := range l.overflow {
-			taken -= int64(len(p.rec))
+			taken -= p.size
 		}
-		room := l.room
-		l.mu.Unlock()
 		if taken <= 0 {
+			l.mu.Unlock()
 			return
 		}
+		room := l.landing()
+		l.mu.Unlock()
 		<-room
 	}
 }
@@ -167,9 +182,11 @@ func (l *AOFLog) landed(p proposal) func(aof.Position, error) {
 		var failed []func(LogEvent)
 		var event LogEvent
 		l.mu.Lock()
-		l.inFlight -= int64(len(p.rec))
-		close(l.room)
-		l.room = make(chan struct{})
+		l.inFlight -= p.size
+		if l.room != nil {
+			close(l.room)
+			l.room = nil
+		}
 		if err == nil {
 			l.note(p.seg, Position(pos))
 		} else {
@@ -215,23 +232,33 @@ func (l *AOFLog) note(seg SegmentID, pos Position) {
 // Committed implements Log.
 func (l *AOFLog) Committed() Position { return Position(l.l.Durable()) }
 
-// Replay implements Log.
+// Damage lists what was found damaged so far.
+func (l *AOFLog) Damage() (list []*LogDamageError) {
+	for _, d := range l.l.Damage() {
+		list = append(list, &LogDamageError{Position(d.First), Position(d.Last), &aof.DamageError{Damage: d}})
+	}
+	return list
+}
+
+// Replay implements Log. It passes over what is damaged and says at its end what that was.
 func (l *AOFLog) Replay(ctx context.Context, from Position, fn func(Position, SegmentID, []byte) error) error {
 	first, _ := l.l.Bounds()
 	last := l.l.Durable()
 	at := max(aof.Position(from), first)
+	var damage []error
 	for at <= last {
 		next, err := l.replay(ctx, at, last, fn)
 		var d *aof.DamageError
-		if errors.As(err, &d) {
-			return fmt.Errorf("the log: %w: %w", ErrDamaged, err)
-		}
-		if err != nil {
+		switch {
+		case errors.As(err, &d):
+			damage = append(damage, &LogDamageError{Position(d.First), Position(d.Last), err})
+			next = max(at, next, d.Last+1)
+		case err != nil:
 			return err
 		}
 		at = next
 	}
-	return nil
+	return errors.Join(damage...)
 }
 
 func (l *AOFLog) replay(ctx context.Context, from, last aof.Position, fn func(Position, SegmentID, []byte) error) (aof.Position, error) {
@@ -312,6 +339,11 @@ func (l *AOFLog) Forget(seg SegmentID) {
 func (l *AOFLog) trim() {
 	keep := Position(l.l.Durable())
 	l.mu.Lock()
+	if !l.leads {
+		// The log is still being replayed: what the rest holds isn't known.
+		l.mu.Unlock()
+		return
+	}
 	for _, s := range l.segments {
 		if s.last > s.covered {
 			keep = min(keep, s.covered+1)

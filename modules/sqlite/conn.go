@@ -142,6 +142,9 @@ func (c *Conn) Gate(ctx context.Context) error {
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%w: waiting for what the transaction stands on was given up: %w", ErrOutcomeUnknown, context.Cause(ctx))
 	}
+	if errors.Is(err, ErrFailed) {
+		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	}
 	return err
 }
 

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -44,6 +45,8 @@ type DB struct {
 	store atomic.Pointer[pagestore.Store]
 	dead  atomic.Pointer[error] // why the owner has given up
 
+	refused error // why nobody may write; set before the database is published
+
 	mu   sync.Mutex
 	name string
 
@@ -71,7 +74,7 @@ type Info struct {
 	PageSize int
 	Pages    int64
 	Heads    Heads
-	Err      error // why it is out of service
+	Err      error // why it is out of service, or can only be read
 }
 
 // Heads are the newest transactions: executed is what the next writer builds on, durable is on this server's disk,
@@ -116,7 +119,7 @@ func (db *DB) Info() Info {
 	st := db.current().Heads().Committed
 	return Info{
 		Name: db.Name(), ID: db.ID(), Lineage: db.Lineage(), Segment: db.segment, Created: db.created,
-		PageSize: int(st.Size), Pages: int64(st.Pages), Heads: db.Heads(), Err: db.Err(),
+		PageSize: int(st.Size), Pages: int64(st.Pages), Heads: db.Heads(), Err: cmp.Or(db.Err(), db.refused),
 	}
 }
 

@@ -476,3 +476,61 @@ func killed(dir string) {
 	}
 	wg.Wait()
 }
+
+func TestADamagedLogIsReportedAndWhatMayHaveLostSomethingCanOnlyBeRead(t *testing.T) {
+	disk := crashfs.New()
+	tmp := t.TempDir()
+	o := onDisk(disk, tmp)
+	o.CheckpointBytes = 1 << 20
+	h := open(t, o)
+	a, b, idle := create(t, h, "a"), create(t, h, "b"), create(t, h, "idle")
+	ca, cb := connect(t, a), connect(t, b)
+	sqlExec(t, ca, `CREATE TABLE t (x)`)
+	sqlExec(t, cb, `CREATE TABLE t (x)`)
+	sqlExec(t, connect(t, idle), `CREATE TABLE t (x)`)
+	for i := range 10 {
+		sqlExec(t, ca, fmt.Sprintf(`INSERT INTO t VALUES ('needle of a %d')`, i))
+		sqlExec(t, cb, fmt.Sprintf(`INSERT INTO t VALUES ('needle of b %d')`, i))
+	}
+	disk.Crash()
+	image := disk.Image(crashfs.Lost, 0)
+	var name string
+	var at int
+	for _, n := range image.Files("/data/log") {
+		f, err := image.OpenFile(n, os.O_RDONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size, _ := f.Size()
+		data := make([]byte, size)
+		f.ReadAt(data, 0)
+		f.Close()
+		if k := bytes.Index(data, []byte("needle of a 5")); k >= 0 {
+			name, at = n, k
+		}
+	}
+	image.Flip(name, int64(at), 1)
+	oi := onDisk(image, tmp)
+	oi.CheckpointBytes = 1 << 20
+	h = open(t, oi)
+	if d := h.Damage(); len(d) == 0 || !errors.Is(d[0], sqlite.ErrDamaged) || !strings.Contains(d[0].Error(), name) {
+		t.Fatalf("damage: %v", d)
+	}
+	// The one that went on after the damage has lost nothing.
+	cb = connect(t, find(t, h, "b"))
+	wantText(t, cb.Raw(), `SELECT count(*) FROM t`, "10")
+	sqlExec(t, cb, `INSERT INTO t VALUES ('more')`)
+	// The one that lost a transaction shows what came before, and takes nothing.
+	ca = connect(t, find(t, h, "a"))
+	wantText(t, ca.Raw(), `SELECT count(*), max(x) FROM t`, "5,needle of a 4")
+	if err := run(ca, `INSERT INTO t VALUES ('more')`); !errors.Is(err, sqlite.ErrDamaged) {
+		t.Fatalf("got %v", err)
+	}
+	if err := find(t, h, "a").Info().Err; !errors.Is(err, sqlite.ErrDamaged) {
+		t.Fatalf("got %v", err)
+	}
+	// So does the one of which nobody knows.
+	if err := run(connect(t, find(t, h, "idle")), `INSERT INTO t VALUES ('x')`); !errors.Is(err, sqlite.ErrDamaged) {
+		t.Fatalf("got %v", err)
+	}
+}

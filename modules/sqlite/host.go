@@ -188,10 +188,6 @@ func (h *Host) openLog() (Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, d := range l.Damage() {
-		h.damage = append(h.damage, fmt.Errorf("%w: %v", ErrDamaged, d))
-		h.o.Logger.Error("the log is damaged, transactions are lost", "damage", d)
-	}
 	return NewAOFLog(l), nil
 }
 

@@ -31,7 +31,8 @@ type Log interface {
 	Committed() Position
 	// Replay calls fn for every committed record from position from on, in order, up to what is committed when it is
 	// called. Positions that hold no record of a segment are passed over. rec is valid during the call of fn.
-	// It returns the error of fn, ctx's, or why a record can't be read.
+	// It returns the error of fn, or ctx's. Records that can't be read are passed over; at the end a *LogDamageError for
+	// each lot of them is returned.
 	Replay(ctx context.Context, from Position, fn func(pos Position, seg SegmentID, rec []byte) error) error
 	// Checkpointed says that segment seg needs no record up to and with upTo any more. Once no segment needs it, the
 	// log may drop its head.
@@ -44,6 +45,20 @@ type Log interface {
 	// Close ends the log. Proposals that have no answer get one.
 	Close() error
 }
+
+// LogDamageError says which positions of the log can't be read. It wraps ErrDamaged.
+type LogDamageError struct {
+	First, Last Position
+	Err         error // names file and offset
+}
+
+func (e *LogDamageError) Error() string { return e.Err.Error() }
+
+// Is makes errors.Is(err, ErrDamaged) hold.
+func (e *LogDamageError) Is(target error) bool { return target == ErrDamaged }
+
+// Unwrap returns what the log found.
+func (e *LogDamageError) Unwrap() error { return e.Err }
 
 // LogEvent tells of the end of a leadership.
 type LogEvent struct {

@@ -101,7 +101,11 @@ func (o *owner) Receive(ctx actor.Context) {
 			panic(m.cause)
 		}
 	case *lastOrders:
-		m.done <- db.checkpoint(m.ctx)
+		err := db.checkpoint(m.ctx)
+		if err == nil {
+			err = db.repeat()
+		}
+		m.done <- err
 		ctx.Stop(ctx.Self())
 	}
 }
@@ -187,13 +191,23 @@ func (db *DB) tidy() {
 	switch {
 	case s.Commits > 0 && (time.Since(s.DirtySince) >= h.o.CheckpointInterval || h.behind(db)):
 		db.background()
-	case s.Commits == 0 && db.file != nil && db.file.Covered() != db.current().Heads().Position:
-		if err := db.file.Repeat(); err != nil {
+	case s.Commits == 0:
+		if err := db.repeat(); err != nil {
 			h.o.Logger.Error("writing the second header failed", "database", db.Name(), "error", err)
-			return
 		}
-		h.log.Checkpointed(db.segment, Position(db.file.Covered()))
 	}
+}
+
+// repeat makes both headers stand for the newest version, so that the log isn't needed for it at all.
+func (db *DB) repeat() error {
+	if db.file == nil || db.file.Covered() == db.current().Heads().Position {
+		return nil
+	}
+	if err := db.file.Repeat(); err != nil {
+		return err
+	}
+	db.host.log.Checkpointed(db.segment, Position(db.file.Covered()))
+	return nil
 }
 
 // checkpoint is called by the owner alone.
@@ -322,6 +336,9 @@ func (db *DB) reopen() (err error) {
 			_ = file.Close()
 		}
 		return fmt.Errorf("reopening database %q: %w", db.Name(), err)
+	}
+	if db.refused != nil {
+		s.RefuseWriters(db.refused)
 	}
 	db.file = file
 	db.store.Store(s)

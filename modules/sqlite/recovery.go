@@ -1,10 +1,12 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -21,6 +23,7 @@ type found struct {
 	id      pagefile.Identity
 	err     error // why it can't be served
 	gap     error // a record that doesn't follow, and none that does came after it
+	doubt   error // why it must not be written
 }
 
 // recovery rebuilds the stores of all segments.
@@ -36,26 +39,23 @@ func (h *Host) recover(ctx context.Context) error {
 	if err := r.scan(); err != nil {
 		return err
 	}
-	if err := h.log.Replay(ctx, 0, r.apply); err != nil {
-		if !errors.Is(err, ErrDamaged) {
-			return err
-		}
-		// Everything before the damage is applied; what lies behind it would not follow.
-		h.damage = append(h.damage, err)
-		h.o.Logger.Error("the log can't be read to its end", "error", err)
-		for _, f := range r.segments {
-			f.err = errors.Join(f.err, err)
-		}
+	err := h.log.Replay(ctx, 0, r.apply)
+	lost := damages(err)
+	if err != nil && len(lost) == 0 {
+		return err
+	}
+	if l, ok := h.log.(*AOFLog); ok {
+		// Damage at the very end leaves no position that could be read.
+		lost = append(lost, l.Damage()...)
+	}
+	if len(lost) > 0 {
+		r.doubt(lost)
 	}
 	var epoch uint64
 	for _, f := range r.segments {
-		if f.store == nil {
-			continue
+		if f.store != nil {
+			epoch = max(epoch, f.store.Heads().Committed.Epoch)
 		}
-		if f.gap != nil && len(h.damage) > 0 {
-			f.err = errors.Join(f.err, f.gap)
-		}
-		epoch = max(epoch, f.store.Heads().Committed.Epoch)
 	}
 	if _, err := h.log.Lead(ctx, epoch); err != nil {
 		return err
@@ -66,6 +66,41 @@ func (h *Host) recover(ctx context.Context) error {
 		actor.WithSupervisor(actor.NewOneForOneStrategy(maxRestarts, restartsWithin, func(any) actor.Directive { return actor.RestartDirective })),
 	))
 	return h.openRegistry(ctx, r)
+}
+
+// damages are the lots of lost positions in an error of Replay.
+func damages(err error) (list []*LogDamageError) {
+	var one *LogDamageError
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range many.Unwrap() {
+			list = append(list, damages(e)...)
+		}
+		return list
+	}
+	if errors.As(err, &one) {
+		return []*LogDamageError{one}
+	}
+	return nil
+}
+
+// doubt keeps the databases that may have lost transactions from being written: what is left of them can be read and
+// exported. A database is beyond doubt if it has a record after the damage that follows, or stands in its page file.
+func (r *recovery) doubt(lost []*LogDamageError) {
+	slices.SortFunc(lost, func(a, b *LogDamageError) int { return cmp.Compare(a.First, b.First) })
+	lost = slices.CompactFunc(lost, func(a, b *LogDamageError) bool { return a.First == b.First })
+	for _, d := range lost {
+		r.h.damage = append(r.h.damage, d)
+		r.h.o.Logger.Error("the log is damaged, databases may have lost transactions", "first", uint64(d.First), "last", uint64(d.Last), "error", d)
+	}
+	last := slices.MaxFunc(lost, func(a, b *LogDamageError) int { return cmp.Compare(a.Last, b.Last) })
+	for _, f := range r.segments {
+		if f.store == nil || f.err != nil {
+			continue
+		}
+		if f.gap != nil || Position(f.store.Heads().Position) < last.Last {
+			f.doubt = fmt.Errorf("the database can only be read, it may have lost transactions: %w", errors.Join(last, f.gap))
+		}
+	}
 }
 
 // scan opens the page files in the folder.
@@ -185,6 +220,10 @@ func (r *recovery) take(db *DB) *found {
 		f.store.Fail(f.err)
 		err := f.store.Failed()
 		db.dead.Store(&err)
+	}
+	if f.doubt != nil {
+		db.refused = f.doubt
+		f.store.RefuseWriters(f.doubt)
 	}
 	return f
 }

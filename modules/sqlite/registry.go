@@ -53,20 +53,15 @@ func (h *Host) openRegistry(ctx context.Context, r *recovery) error {
 	}
 	db := h.newDB(systemSegment, id, systemName, time0)
 	r.take(db)
-	h.segments[systemSegment] = db
-	h.registry = db
 	h.start(db)
+	h.mu.Lock()
+	h.segments[systemSegment] = db
+	h.mu.Unlock()
+	h.registry = db
 
 	var rows []registryRow
 	var last int64
-	err := h.transact(ctx, func(c *sqlite3.Conn) (err error) {
-		if err := c.Exec(registrySchema); err != nil {
-			return err
-		}
-		// Imports that a crash interrupted.
-		if err := c.Exec(`DELETE FROM databases WHERE state = 'importing'`); err != nil {
-			return err
-		}
+	read := func(c *sqlite3.Conn) (err error) {
 		if rows, err = readRegistry(c); err != nil {
 			return err
 		}
@@ -74,7 +69,22 @@ func (h *Host) openRegistry(ctx context.Context, r *recovery) error {
 			last = s.ColumnInt64(0)
 			return nil
 		})
-	})
+	}
+	var err error
+	if db.refused != nil {
+		err = h.inspect(ctx, read)
+	} else {
+		err = h.transact(ctx, func(c *sqlite3.Conn) error {
+			if err := c.Exec(registrySchema); err != nil {
+				return err
+			}
+			// Imports that a crash interrupted.
+			if err := c.Exec(`DELETE FROM databases WHERE state = 'importing'`); err != nil {
+				return err
+			}
+			return read(c)
+		})
+	}
 	if err != nil {
 		return fmt.Errorf("reading the registry of databases: %w", err)
 	}
@@ -83,10 +93,13 @@ func (h *Host) openRegistry(ctx context.Context, r *recovery) error {
 		if f := r.take(db); f.err != nil {
 			h.o.Logger.Error("database is out of service", "database", row.name, "error", f.err)
 		}
+		h.start(db)
 		h.mu.Lock()
 		h.segments[row.segment], h.byName[row.name] = db, db
 		h.mu.Unlock()
-		h.start(db)
+	}
+	if db.refused != nil {
+		return nil // nothing is thrown away on the word of a registry that is in doubt
 	}
 	// What is left belongs to databases that were dropped. One that the registry has never heard of is left alone.
 	for seg, f := range r.segments {
@@ -155,6 +168,16 @@ func query(c *sqlite3.Conn, sql string, fn func(*sqlite3.Stmt) error, args ...an
 		}
 	}
 	return s.Err()
+}
+
+// inspect runs fn on the system database without writing.
+func (h *Host) inspect(ctx context.Context, fn func(*sqlite3.Conn) error) error {
+	c, err := h.registry.Conn(ctx, ConnOptions{ReadOnly: true, bare: true})
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	return c.Protect(func() error { return fn(c.Raw()) })
 }
 
 // transact runs fn as one transaction in the system database.
@@ -248,10 +271,10 @@ func (h *Host) create(ctx context.Context, name, state string) (*DB, error) {
 	}
 	db := h.newDB(segment, id, name, created)
 	db.store.Store(h.openStore(segment, id, pagefile.Empty(), 0))
+	h.start(db)
 	h.mu.Lock()
 	h.segments[segment] = db
 	h.mu.Unlock()
-	h.start(db)
 	return db, nil
 }
 

@@ -34,18 +34,18 @@ type assembly struct {
 // Apply takes a committed record from the log at pos, in log order. It must not be used while proposals are pending.
 // ErrDiverged and ErrForeign stop the database.
 func (s *Store) Apply(pos uint64, rec []byte) (Applied, error) {
+	heads := s.Heads()
+	st := heads.Committed
+	if pos <= heads.Position && st.TXID > 0 {
+		s.dropParts()
+		return Old, nil
+	}
 	r, err := record.Decode(rec)
 	if err != nil {
 		return Passed, fmt.Errorf("log position %d: %w", pos, err)
 	}
 	if r.Database != s.o.Identity.Database || r.Lineage != s.o.Identity.Lineage {
 		return Passed, fmt.Errorf("log position %d: %w", pos, ErrForeign)
-	}
-	heads := s.Heads()
-	st := heads.Committed
-	if pos <= heads.Position && st.TXID > 0 {
-		s.dropParts()
-		return Old, nil
 	}
 	if r.Prev != st.TXID || r.TXID != st.TXID+1 || r.Epoch < st.Epoch {
 		s.dropParts()

@@ -215,6 +215,9 @@ func (s *Store) Fail(cause error) {
 	s.place.fail(err)
 }
 
+// RefuseWriters answers everyone who wants to write with err. Reading goes on.
+func (s *Store) RefuseWriters(err error) { s.place.fail(err) }
+
 // Quiet waits until every proposal has been answered by the log.
 func (s *Store) Quiet(ctx context.Context) error { return s.flight.wait(ctx) }
 
