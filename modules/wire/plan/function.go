@@ -56,11 +56,21 @@ func (b *builder) callArgs(f *ir.Func, sc *level) []*node {
 		n := b.interval(a, sc)
 		args = append(args, n)
 	}
+	if b.pg() && textual[f.Name] {
+		for i, a := range args {
+			if !a.open && a.row == nil && !a.typ.IsString() && a.typ.Kind != types.Array {
+				args[i] = b.outputText(a)
+			}
+		}
+	}
 	if len(f.ArgNames) == len(args) {
 		args = b.namedArgs(f, args)
 	}
 	return args
 }
+
+// textual are the functions that take values of any type for their text.
+var textual = map[string]bool{"concat": true, "concat_ws": true, "format": true, "quote_literal": true, "quote_nullable": true}
 
 // namedArgs puts arguments given by name into their places. Signatures have no names: those that applications use by
 // name are known here.
@@ -754,19 +764,22 @@ func (b *builder) extreme(f *ir.Func, sc *level) *node {
 	return n
 }
 
+// outputText is a value as PostgreSQL sends it to clients: its text, with t and f for booleans.
+func (b *builder) outputText(n *node) *node {
+	if n.typ.Kind == types.Bool {
+		return atom("CASE "+n.arg()+" WHEN 1 THEN 't' WHEN 0 THEN 'f' END", types.T(types.Text))
+	}
+	if t := b.textOf(n); t != nil {
+		return t
+	}
+	return n
+}
+
 // recordText prints a row as PostgreSQL shows it: (a,b).
 func (b *builder) recordText(n *node) string {
 	args := make([]*node, len(n.row))
 	for i, f := range n.row {
-		f = b.settle(f)
-		if f.typ.Kind == types.Bool {
-			args[i] = raw("CASE "+f.arg()+" WHEN 1 THEN 't' WHEN 0 THEN 'f' END", types.T(types.Text))
-			continue
-		}
-		if t := b.textOf(f); t != nil {
-			f = t
-		}
-		args[i] = f
+		args[i] = b.outputText(b.settle(f))
 	}
 	if r := b.tryInternal("bop_record", args...); r != nil {
 		return r.text()

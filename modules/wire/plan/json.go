@@ -133,6 +133,9 @@ func (b *builder) jsonValue(n *node) string {
 	if n.value != nil && n.typ.IsString() {
 		return stringSQL(jsonString(string(n.value.B)))
 	}
+	if q := b.jsonQuoted(n); q != "" {
+		return q // json_quote has null for NULL
+	}
 	s := b.jsonText(n)
 	if n.notNull {
 		return "(" + s + ")"
@@ -188,6 +191,27 @@ func (b *builder) jsonText(n *node) string {
 		return "(SELECT '\"' || CASE WHEN substr(v, -3, 1) IN ('+', '-') THEN v || ':00' ELSE v END || '\"' FROM (SELECT replace(" + t.text() + ", ' ', 'T') AS v))"
 	case types.Date, types.Time, types.UUID:
 		return "'\"' || " + t.arg() + " || '\"'"
+	}
+	q := b.jsonQuoted(n)
+	if n.notNull {
+		return q
+	}
+	return "CASE WHEN " + n.arg() + " IS NOT NULL THEN " + q + " END"
+}
+
+// jsonQuoted prints a value that is a string in JSON, "" for one that isn't or needs no escapes.
+func (b *builder) jsonQuoted(n *node) string {
+	switch n.typ.Kind {
+	case types.Bool, types.Numeric, types.JSON, types.JSONB, types.Array, types.Float4, types.Float8, types.Timestamp, types.TimestampTZ,
+		types.Date, types.Time, types.UUID:
+		return ""
+	}
+	if n.typ.IsInteger() {
+		return ""
+	}
+	t := b.textOf(n)
+	if t == nil {
+		t = n
 	}
 	return "json_quote(" + t.arg() + " || '')"
 }

@@ -215,6 +215,12 @@ func (b *builder) concatenation(l, r *node) *node {
 		}
 		return true
 	}
+	switch {
+	case l.open && !r.open && !other(r, l) && r.typ.Kind != types.Array:
+		return b.signatureOperator("||", b.close(l, base(r.typ), implicit), r, r.pos)
+	case r.open && !l.open && !other(l, r) && l.typ.Kind != types.Array:
+		return b.signatureOperator("||", l, b.close(r, base(l.typ), implicit), l.pos)
+	}
 	if !(text(l) && text(r)) && !(text(l) && other(r, l)) && !(text(r) && other(l, r)) {
 		return nil
 	}
@@ -285,6 +291,9 @@ func (b *builder) signatureOperator(op string, l, r *node, pos int) *node {
 	}
 	if s, args := b.choose(sigs, []*node{l, r}, true); s != nil {
 		return b.apply(s, args)
+	}
+	if op == "||" && l.typ.Kind == types.Bytes && r.typ.Kind == types.Bytes {
+		return atom("CAST("+l.arg()+" || "+r.arg()+" AS BLOB)", types.T(types.Bytes))
 	}
 	b.noOperator(op, l.typ, r.typ, pos)
 	return nil
