@@ -164,7 +164,7 @@ func (v Span) appendVerbose(dst []byte, year, mon, day int64) []byte {
 			us = -us
 		}
 		dst = append(appendSeconds(append(dst, ' '), us), " sec"...)
-		if us != MicrosPerSecond {
+		if us != MicrosPerSecond && us != -MicrosPerSecond {
 			dst = append(dst, 's')
 		}
 	}

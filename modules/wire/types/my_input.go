@@ -112,19 +112,28 @@ func parseMySQL(t Type, text []byte, in *Input) (Value, error) {
 	case Bool, Int1, Int2, Int3, Int4, Int8, Year, Oid, Xid, Money:
 		return myInteger(t, text, in)
 	case Float4, Float8:
-		f, exact := MySQLFloat(text)
-		if !exact {
+		n := NumberPrefix(text)
+		if n == 0 || len(trimSpace(text[n:])) > 0 {
 			if err := in.bad("22P02", 1265, "data truncated", "Data truncated for column"); err != nil {
 				return Value{}, err
 			}
 		}
+		if n == 0 {
+			return FloatValue(0), nil
+		}
+		f, _ := strconv.ParseFloat(string(trimSpace(text[:n])), 64) // out of range: infinite
 		return myFloat(t, f, in)
 	case Numeric:
 		d, exact := MySQLDecimal(text)
-		if !exact {
-			if err := in.incorrect(1366, "decimal", text); err != nil {
-				return Value{}, err
-			}
+		var err error
+		switch {
+		case NumberPrefix(text) == 0:
+			err = in.incorrect(1366, "decimal", text)
+		case !exact:
+			err = in.truncated()
+		}
+		if err != nil {
+			return Value{}, err
 		}
 		return myDecimal(t, d, in)
 	case Text, Varchar, Char, Name, Unknown, InternalChar:
@@ -173,6 +182,9 @@ func parseMySQL(t Type, text []byte, in *Input) (Value, error) {
 
 func myInteger(t Type, text []byte, in *Input) (Value, error) {
 	if i, syntax, fits := parseInt(trimSpace(text)); syntax && fits && t.Kind != Money {
+		if t.Kind == Year && i == 0 && len(trimSpace(text)) < 4 {
+			i = 2000 // '0' and '00' are a year of two digits, 0 isn't
+		}
 		return myFitInt(t, i, in)
 	}
 	d, exact := MySQLDecimal(text)

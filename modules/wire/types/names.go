@@ -27,8 +27,10 @@ func (t Type) PGName() string {
 		return name + "(" + strconv.Itoa(int(t.Len)) + ")"
 	case Numeric:
 		return name + "(" + strconv.Itoa(int(t.Len)) + "," + strconv.Itoa(int(t.Scale)) + ")"
-	case Bit, Interval:
+	case Bit:
 		return name + "(" + strconv.Itoa(int(mod)) + ")"
+	case Interval:
+		return name + "(" + strconv.Itoa(int(t.Len)-1) + ")"
 	case Time, Timestamp:
 		base := "time"
 		if t.Kind == Timestamp {

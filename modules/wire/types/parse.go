@@ -44,7 +44,12 @@ func ParseText(t Type, text []byte, in *Input) (Value, error) {
 			return Value{}, err
 		}
 		return DecimalValue(d), nil
-	case Text, Varchar, Char, Name, Unknown, Set, XML, PgNodeTree, AclItem, TSVector, Record, Other, InternalChar, Enum:
+	case Other:
+		if t.OID == varbitOID {
+			return parseBit(t, trimSpace(text), in.Explicit)
+		}
+		return parseString(t, text, in)
+	case Text, Varchar, Char, Name, Unknown, Set, XML, PgNodeTree, AclItem, TSVector, Record, InternalChar, Enum:
 		return parseString(t, text, in)
 	case Bytes:
 		b, err := parseBytea(text)
@@ -443,6 +448,9 @@ func parseVector(t Type, text []byte) (Value, error) {
 		}
 		if !fits || t.Kind == Int2Vector && (i < math.MinInt16 || i > math.MaxInt16) || i > math.MaxUint32 || i < math.MinInt32 {
 			return Value{}, sqlerr.New("22003", "value \"%s\" is out of range for type %s", printable(f), t.PGName())
+		}
+		if t.Kind == OidVector {
+			i = int64(uint32(i))
 		}
 		if len(out) > 0 {
 			out = append(out, ' ')

@@ -17,7 +17,7 @@ func (t Type) HasPGBinary() bool {
 		return false
 	case Other:
 		switch t.OID {
-		case 0, 1562, 1790, 2275: // unnamed, varbit, refcursor, cstring
+		case 0, varbitOID, 1790, 2275: // unnamed, varbit, refcursor, cstring
 			return true
 		}
 		return t.OID >= firstSchemaOID
@@ -26,6 +26,9 @@ func (t Type) HasPGBinary() bool {
 	}
 	return true
 }
+
+// varbitOID is bit varying, which has no kind of its own: its storage is that of a bit string without a length.
+const varbitOID = 1562
 
 // firstSchemaOID is the first OID that isn't PostgreSQL's own.
 const firstSchemaOID = 16384
@@ -152,7 +155,7 @@ func AppendPGBinary(dst []byte, t Type, v Value, f *PGFormat) ([]byte, error) {
 	case Void:
 		return dst, nil
 	case Other:
-		if t.OID == 1562 {
+		if t.OID == varbitOID {
 			return appendBitBinary(dst, AppendPGText(nil, t, v, f)), nil
 		}
 	}
@@ -481,10 +484,10 @@ func DecodePGBinary(t Type, b []byte) (Value, error) {
 		return decodeIntBinary(t, b)
 	case Float4, Float8:
 		var f float64
-		switch len(b) {
-		case 4:
+		switch {
+		case len(b) == 4 && t.Kind == Float4:
 			f = float64(math.Float32frombits(binary.BigEndian.Uint32(b)))
-		case 8:
+		case len(b) == 8 && t.Kind == Float8:
 			f = math.Float64frombits(binary.BigEndian.Uint64(b))
 		default:
 			return bad()
@@ -611,7 +614,7 @@ func DecodePGBinary(t Type, b []byte) (Value, error) {
 			return StringValue(""), nil
 		}
 	case Other:
-		if t.OID == 1562 {
+		if t.OID == varbitOID {
 			bits, ok := decodeBitBinary(b)
 			if !ok {
 				return bad()
@@ -628,6 +631,9 @@ func DecodePGBinary(t Type, b []byte) (Value, error) {
 func decodeIntBinary(t Type, b []byte) (Value, error) {
 	var i int64
 	unsigned := t.Kind >= Oid && t.Kind <= Regrole || t.Kind == Xid
+	if unsigned && len(b) != 4 || t.Kind == Money && len(b) != 8 {
+		return Value{}, errBadBinary(t)
+	}
 	switch len(b) {
 	case 2:
 		i = int64(int16(binary.BigEndian.Uint16(b)))
