@@ -24,6 +24,8 @@ type server struct {
 	path   []string
 	d      ir.Dialect
 	global []catalog.Setting
+
+	objects *catalog.Objects
 }
 
 func (s *server) Schema() *schema.Schema   { return s.s }
@@ -57,7 +59,8 @@ func open(t testing.TB) *server {
 	s := &server{t: t, c: c, path: []string{"ada", "public"}, env: &funcs.Env{User: "ada", Database: "app"},
 		global: []catalog.Setting{{Name: "search_path", Value: `"$user", public`}, {Name: "max_connections", Value: "100"}}}
 	s.env.SearchPath = s.path
-	s.env.Catalog = catalog.For(s)
+	s.objects = catalog.For(s)
+	s.env.Catalog = s.objects
 	if err := funcs.Register(c, s.env); err != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +86,14 @@ func (s *server) apply(st *ir.Statement) {
 	s.t.Helper()
 	env := schema.Env{SearchPath: s.path, Database: "app", User: "ada",
 		Expr: func(e ir.Expr, scope *schema.Table) (string, types.Type, error) {
+			if c, ok := e.(*ir.Cast); ok {
+				if f, ok := c.X.(*ir.Func); ok && f.Name == "now" {
+					return "datetime('now')", c.To.Type, nil
+				}
+			}
+			if f, ok := e.(*ir.Func); ok && f.Name == "nextval" {
+				return "nextval(1)", types.T(types.Int8), nil
+			}
 			return plan.Expression(e, st.Dialect, s.planEnv(), scope)
 		},
 		Query: func(q *ir.Query) (string, []schema.QueryColumn, error) {

@@ -163,7 +163,11 @@ func attributes(t *table, s *schema.Schema) {
 					coll = 951
 				}
 			}
-			attribute(t, r.OID, int(c.Num), c.Name, c.Type, typeOID(c), "attnotnull", c.NotNull && !r.View,
+			notNull, mod := c.NotNull && !r.View, c.Type.Typmod()
+			if d, ok := s.ByOID[c.Domain].(*schema.Domain); ok && c.Domain != 0 {
+				notNull, mod = notNull && !d.NotNull, -1 // the domain says so itself
+			}
+			attribute(t, r.OID, int(c.Num), c.Name, c.Type, typeOID(c), "attnotnull", notNull, "atttypmod", mod,
 				"atthasdef", hasDefault(c), "attidentity", identity, "attgenerated", generated, "attcollation", coll)
 		}
 	}
@@ -181,7 +185,8 @@ func attributes(t *table, s *schema.Schema) {
 			if i > 0 {
 				name += strconv.Itoa(i)
 			}
-			attribute(t, x.OID, i+1, name, types.T(types.Text), 25)
+			typ := expressionType(ic)
+			attribute(t, x.OID, i+1, name, typ, typ.PGOID())
 		}
 		for i, n := range x.Include {
 			if c := r.ColumnByNum(n); c != nil {
@@ -194,6 +199,14 @@ func attributes(t *table, s *schema.Schema) {
 		attribute(t, q.OID, 2, "log_cnt", types.T(types.Int8), 20, "attnotnull", true)
 		attribute(t, q.OID, 3, "is_called", types.T(types.Bool), 16, "attnotnull", true)
 	}
+}
+
+// expressionType is the type of an index's expression.
+func expressionType(ic schema.IndexColumn) types.Type {
+	if t, ok := types.FromOID(ic.TypeOID, -1); ok && ic.TypeOID != 0 {
+		return t
+	}
+	return types.T(types.Text)
 }
 
 // hasDefault tells whether pg_attrdef has a row for a column: identity columns have none.
@@ -261,12 +274,13 @@ func indexes(t *table, s *schema.Schema) {
 				option |= 2
 			}
 			options = append(options, option)
-			typ, coll := types.T(types.Text), uint32(oidDefaultColl)
+			typ := expressionType(ic)
 			if c := r.ColumnByNum(ic.Column); c != nil {
-				typ, coll = c.Type, attributesOf(c.Type).collation
+				typ = c.Type
 			} else {
 				exprs = append(exprs, ic.Expr)
 			}
+			coll := attributesOf(typ).collation
 			collations = append(collations, coll)
 			classes = append(classes, operatorClass(methodOID(x), typ, ic.OpClass))
 		}

@@ -406,7 +406,6 @@ func infoChecks(t *table, s *schema.Schema, db string) {
 		for _, k := range r.Constraints {
 			if k.Kind == schema.Check {
 				clause := strings.TrimPrefix(schema.ConstraintDefinition(s, r, k, nil), "CHECK ")
-				clause = strings.TrimSuffix(strings.TrimSuffix(clause, " NOT VALID"), " NO INHERIT")
 				t.add("constraint_catalog", db, "constraint_schema", shownNamespace(r.Namespace), "constraint_name", k.Name, "check_clause", clause)
 			}
 		}
@@ -415,6 +414,12 @@ func infoChecks(t *table, s *schema.Schema, db string) {
 				t.add("constraint_catalog", db, "constraint_schema", shownNamespace(r.Namespace), "constraint_name", notNullName(s, r, c),
 					"check_clause", c.Name+" IS NOT NULL")
 			}
+		}
+	}
+	for _, d := range sortedDomains(s) {
+		for _, k := range d.Constraints {
+			t.add("constraint_catalog", db, "constraint_schema", d.Namespace, "constraint_name", k.Name,
+				"check_clause", strings.TrimPrefix(schema.ConstraintDefinition(s, &schema.Table{}, k, nil), "CHECK "))
 		}
 	}
 }

@@ -148,14 +148,14 @@ func builtinTypes(t *table) {
 }
 
 // arrayType adds the array type of a type of the schema.
-func arrayType(t *table, oid, elem uint32, ns uint32, owner, name string) {
+func arrayType(t *table, oid, elem uint32, align byte, ns uint32, owner, name string) {
 	if oid == 0 {
 		return
 	}
 	t.add("oid", oid, "typname", "_"+name, "typnamespace", ns, "typowner", roleOID(owner), "typlen", -1, "typtype", "b", "typcategory", "A",
 		"typisdefined", true, "typdelim", ",", "typsubscript", procOID("array_subscript_handler"), "typelem", elem,
 		"typinput", procOID("array_in"), "typoutput", procOID("array_out"), "typreceive", procOID("array_recv"), "typsend", procOID("array_send"),
-		"typanalyze", procOID("array_typanalyze"), "typalign", "i", "typstorage", "x", "typtypmod", -1)
+		"typanalyze", procOID("array_typanalyze"), "typalign", align, "typstorage", "x", "typtypmod", -1)
 }
 
 func schemaTypes(t *table, s *schema.Schema) {
@@ -168,7 +168,7 @@ func schemaTypes(t *table, s *schema.Schema) {
 			"typcategory", "C", "typisdefined", true, "typdelim", ",", "typrelid", r.OID, "typarray", r.ArrayType,
 			"typinput", procOID("record_in"), "typoutput", procOID("record_out"), "typreceive", procOID("record_recv"),
 			"typsend", procOID("record_send"), "typalign", "d", "typstorage", "x", "typtypmod", -1)
-		arrayType(t, r.ArrayType, r.RowType, ns, r.Owner, r.Name)
+		arrayType(t, r.ArrayType, r.RowType, 'd', ns, r.Owner, r.Name)
 	}
 	for _, e := range sortedEnums(s) {
 		ns := namespaceOID(s, e.Namespace)
@@ -176,7 +176,7 @@ func schemaTypes(t *table, s *schema.Schema) {
 			"typcategory", "E", "typisdefined", true, "typdelim", ",", "typarray", e.ArrayOID,
 			"typinput", procOID("enum_in"), "typoutput", procOID("enum_out"), "typreceive", procOID("enum_recv"),
 			"typsend", procOID("enum_send"), "typalign", "i", "typstorage", "p", "typtypmod", -1)
-		arrayType(t, e.ArrayOID, e.OID, ns, e.Owner, e.Name)
+		arrayType(t, e.ArrayOID, e.OID, 'i', ns, e.Owner, e.Name)
 	}
 	for _, d := range sortedDomains(s) {
 		ns := namespaceOID(s, d.Namespace)
@@ -194,7 +194,7 @@ func schemaTypes(t *table, s *schema.Schema) {
 			"typinput", procOID("domain_in"), "typoutput", procOID(b.Output), "typreceive", procOID("domain_recv"), "typsend", procOID(b.Send),
 			"typalign", b.Align, "typstorage", b.Storage, "typnotnull", d.NotNull, "typbasetype", base, "typtypmod", d.Base.Typmod(),
 			"typcollation", attributesOf(d.Base).collation, "typdefaultbin", def, "typdefault", def)
-		arrayType(t, d.ArrayOID, d.OID, ns, d.Owner, d.Name)
+		arrayType(t, d.ArrayOID, d.OID, b.Align, ns, d.Owner, d.Name)
 	}
 }
 

@@ -519,6 +519,9 @@ func (a *alteration) addConstraint(n *ir.Constraint) error {
 	if x != nil {
 		a.plan(x)
 	}
+	if k == nil {
+		return nil
+	}
 	if k.Kind == PrimaryKey {
 		for _, num := range k.Columns {
 			if c := t.ColumnByNum(num); wasNull[num] && t.RowID != c && a.old.ColumnByNum(num) != nil {

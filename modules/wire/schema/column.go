@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -177,6 +178,15 @@ func (w *work) defaultText(c *Column, e ir.Expr, source string) string {
 			return text(strconv.FormatFloat(e.Value.F, 'g', -1, 64))
 		case types.String:
 			return text(string(e.Value.B))
+		case types.Blob:
+			if c.Type.Kind == types.Bit {
+				var n uint64
+				for _, b := range e.Value.B {
+					n = n<<8 | uint64(b)
+				}
+				return "b'" + strconv.FormatUint(n, 2) + "'"
+			}
+			return fmt.Sprintf("0x%X", e.Value.B)
 		}
 	case *ir.Unary:
 		if l, ok := e.X.(*ir.Literal); ok && (e.Op == "-" || e.Op == "+") {

@@ -10,8 +10,8 @@ import (
 	"github.com/bop-platform/bop/modules/wire/types"
 )
 
-// newConstraint adds a constraint to t, and returns the index that a key needs (nil for others, and for a primary key
-// that is the rowid). It doesn't touch SQLite.
+// newConstraint adds a constraint to t, and returns it with the index that a key needs; the constraint is nil for a
+// unique key of MySQL that is only an index. It doesn't touch SQLite.
 func (w *work) newConstraint(t *Table, n *ir.Constraint) (*Constraint, *Index, error) {
 	k := &Constraint{Name: n.Name, Deferrable: n.Deferrable, InitiallyDeferred: n.InitiallyDeferred, NotValid: n.NotValid,
 		NoInherit: n.NoInherit, NotEnforced: n.NotEnforced, Dialect: w.dialect.String()}
@@ -33,6 +33,11 @@ func (w *work) newConstraint(t *Table, n *ir.Constraint) (*Constraint, *Index, e
 	}
 	switch n.Kind {
 	case ir.PrimaryKey, ir.Unique:
+		if w.mysql && n.Kind == ir.Unique {
+			// There a unique key is an index first, of prefixes and expressions too.
+			x, err := w.newIndex(t, &ir.CreateIndex{Name: n.Name, Columns: n.Columns, Unique: true})
+			return nil, x, err
+		}
 		x, err := w.newKey(t, k, n)
 		return k, x, err
 	case ir.Check:

@@ -20,10 +20,11 @@ func (w *work) indexColumns(t *Table, list []ir.IndexColumn, key bool) (out []In
 			if key && !w.mysql {
 				return nil, nil, sqlerr.New("42601", "a key can't be made of an expression")
 			}
-			sql, _, err := w.expr(ic.Expr, t, nil)
+			sql, typ, err := w.expr(ic.Expr, t, nil)
 			if err != nil {
 				return nil, nil, err
 			}
+			c.TypeOID = typ.PGOID()
 			c.Expr, c.ExprSQL = w.format(t, ic.Expr, ic.Text), sql
 			name := "expr"
 			if f, ok := ic.Expr.(*ir.Func); ok && !w.mysql {

@@ -173,6 +173,7 @@ type IndexColumn struct {
 	Collation string `json:"coll,omitempty"`
 	OpClass   string `json:"opclass,omitempty"`
 	Prefix    int    `json:"prefix,omitempty"`
+	TypeOID   uint32 `json:"type,omitempty"` // of an expression: its PostgreSQL type
 }
 
 // Sequence is a sequence; its value is in the table __bop_sequences.

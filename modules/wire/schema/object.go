@@ -182,6 +182,19 @@ func (w *work) redeclare(uses func(*Column) bool) error {
 	return nil
 }
 
+// domainText writes VALUE as PostgreSQL does.
+func domainText(expr string) string {
+	var b strings.Builder
+	last := 0
+	for _, t := range tokens(expr) {
+		if t.kind == 'i' && t.name == "value" {
+			b.WriteString(expr[last:t.start] + "VALUE")
+			last = t.end
+		}
+	}
+	return b.String() + expr[last:]
+}
+
 func (w *work) createDomain(n *ir.CreateDomain) error {
 	w.res.Tag = "CREATE DOMAIN"
 	ns, err := w.createIn(n.Name, false)
@@ -223,7 +236,7 @@ func (w *work) createDomain(n *ir.CreateDomain) error {
 		if c.Kind != ir.Check {
 			return sqlerr.New("42601", "only checks are possible for domains")
 		}
-		k := &Constraint{Kind: Check, Name: c.Name, Expr: c.Text, NotValid: c.NotValid, Dialect: w.dialect.String()}
+		k := &Constraint{Kind: Check, Name: c.Name, Expr: domainText(w.format(scope, c.Expr, c.Text)), NotValid: c.NotValid, Dialect: w.dialect.String()}
 		if k.Name == "" {
 			k.Name = freeName(d.Name, "", "check", func(s string) bool {
 				return slices.ContainsFunc(d.Constraints, func(o *Constraint) bool { return o.Name == s })

@@ -153,7 +153,7 @@ func IndexColumnDefinition(t *Table, x *Index, i int, full bool) string {
 	} else if isCall(c.Expr) {
 		out = c.Expr
 	} else {
-		out = parenthesised(c.Expr)
+		out = "(" + operation(c.Expr) + ")"
 	}
 	if !full {
 		return out
