@@ -19,12 +19,13 @@ import (
 // goes on with the next number only after an answer, so that the database may hold at most one more than acknowledged.
 type book struct {
 	writers []writer
+	mysql   bool        // odd writers speak MySQL's protocol
 	dying   atomic.Bool // the server is being killed: errors are expected
 }
 
 type writer struct{ tried, acked atomic.Int64 }
 
-func newBook(n int) *book { return &book{writers: make([]writer, n)} }
+func newBook(n int, mysql bool) *book { return &book{writers: make([]writer, n), mysql: mysql} }
 
 func (b *book) acknowledged() (n int) {
 	for i := range b.writers {
@@ -33,16 +34,16 @@ func (b *book) acknowledged() (n int) {
 	return n
 }
 
-// open connects over PostgreSQL's protocol for even writers and over MySQL's for odd ones.
-func open(id int, s *process.Bop) (*sql.DB, error) {
-	if id%2 == 0 {
+// open connects a writer.
+func (b *book) open(id int, s *process.Bop) (*sql.DB, error) {
+	if id%2 == 0 || !b.mysql {
 		return sql.Open("pgx", "postgres://bop@"+s.PG+"/bop?sslmode=disable")
 	}
 	return sql.Open("mysql", "bop@tcp("+s.MySQL+")/bop")
 }
 
 func (b *book) create(ctx context.Context, s *process.Bop) error {
-	db, err := open(0, s)
+	db, err := b.open(0, s)
 	if err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func (b *book) create(ctx context.Context, s *process.Bop) error {
 
 // write writes transactions of two halves and a head until the context or the server ends.
 func (b *book) write(ctx context.Context, id int, s *process.Bop) error {
-	db, err := open(id, s)
+	db, err := b.open(id, s)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -22,7 +23,8 @@ func main() {
 	o := options{}
 	flag.StringVar(&o.binary, "bop", "bin/bop", "the bop binary to kill")
 	flag.IntVar(&o.kills, "kills", 100, "how often")
-	flag.IntVar(&o.writers, "writers", 8, "clients that write at once, half of them over each protocol")
+	flag.IntVar(&o.writers, "writers", 8, "clients that write at once")
+	flag.BoolVar(&o.mysql, "mysql", true, "let half of the writers speak MySQL's protocol")
 	flag.DurationVar(&o.life, "life", 300*time.Millisecond, "longest time under load before a kill")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the times between kills")
 	flag.StringVar(&o.dir, "dir", "", "data folder to use and keep; default: one that is removed")
@@ -39,6 +41,7 @@ type options struct {
 	binary  string
 	kills   int
 	writers int
+	mysql   bool
 	life    time.Duration
 	seed    uint64
 	dir     string
@@ -61,7 +64,7 @@ func (o *options) run(ctx context.Context) (err error) {
 		data = filepath.Join(work, "data")
 	}
 	random := rand.New(rand.NewPCG(o.seed, 0))
-	book := newBook(o.writers)
+	book := newBook(o.writers, o.mysql)
 	started, acked := time.Now(), 0
 	for kill := 0; ; kill++ {
 		s, err := o.start(ctx, data)
@@ -115,14 +118,33 @@ func (o *options) load(parent context.Context, s *process.Bop, b *book, life tim
 			}
 		})
 	}
-	alive := time.NewTimer(life)
-	select {
-	case <-alive.C:
-	case err := <-errs:
-		s.Kill()
-		wg.Wait()
-		return fmt.Errorf("a writer was refused while the server ran: %w\n%s", err, s.Log())
-	case <-ctx.Done():
+	// A server that just started prepares itself for a while: the time under load begins with the first acknowledgement.
+	before := b.acknowledged()
+	for deadline := time.Now().Add(time.Minute); ; {
+		var err error
+		select {
+		case err = <-errs:
+		case <-ctx.Done():
+		case <-time.After(time.Millisecond):
+			if b.acknowledged() == before && time.Now().Before(deadline) {
+				continue
+			}
+			if b.acknowledged() == before {
+				err = errors.New("no transaction was acknowledged within a minute")
+				break
+			}
+			select {
+			case err = <-errs:
+			case <-ctx.Done():
+			case <-time.After(life):
+			}
+		}
+		if err != nil {
+			s.Kill()
+			wg.Wait()
+			return fmt.Errorf("a writer was refused while the server ran: %w\n%s", err, s.Log())
+		}
+		break
 	}
 	b.dying.Store(true)
 	s.Kill()

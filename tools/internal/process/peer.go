@@ -29,7 +29,7 @@ func StartPostgres(ctx context.Context) (*Peer, error) {
 		return nil, fmt.Errorf("PostgreSQL's server is not installed: apt-get install postgresql")
 	}
 	bin := filepath.Dir(bins[len(bins)-1])
-	return startPeer(ctx, "postgres", func(dir string, port int, attr *syscall.SysProcAttr) (*exec.Cmd, error) {
+	return startPeer(ctx, "postgres", pgReady, func(dir string, port int, attr *syscall.SysProcAttr) (*exec.Cmd, error) {
 		data := filepath.Join(dir, "data")
 		initdb := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8")
 		initdb.SysProcAttr, initdb.Dir = attr, dir
@@ -47,7 +47,7 @@ func StartMariaDB(ctx context.Context) (*Peer, error) {
 			return nil, fmt.Errorf("MariaDB's server is not installed: apt-get install mariadb-server")
 		}
 	}
-	return startPeer(ctx, "mysql", func(dir string, port int, attr *syscall.SysProcAttr) (*exec.Cmd, error) {
+	return startPeer(ctx, "mysql", dial, func(dir string, port int, attr *syscall.SysProcAttr) (*exec.Cmd, error) {
 		data := filepath.Join(dir, "data")
 		install := exec.Command("mariadb-install-db", "--no-defaults", "--datadir="+data, "--auth-root-authentication-method=normal", "--skip-test-db")
 		install.SysProcAttr, install.Dir = attr, dir
@@ -60,7 +60,7 @@ func StartMariaDB(ctx context.Context) (*Peer, error) {
 }
 
 // startPeer makes a folder for the user that the server runs as, prepares it and waits until the port answers.
-func startPeer(ctx context.Context, account string, prepare func(dir string, port int, attr *syscall.SysProcAttr) (*exec.Cmd, error)) (*Peer, error) {
+func startPeer(ctx context.Context, account string, ready func(addr string) error, prepare func(dir string, port int, attr *syscall.SysProcAttr) (*exec.Cmd, error)) (*Peer, error) {
 	attr, err := credential(account)
 	if err != nil {
 		return nil, err
@@ -95,9 +95,7 @@ func startPeer(ctx context.Context, account string, prepare func(dir string, por
 		close(p.done)
 	}()
 	for {
-		c, err := net.DialTimeout("tcp", p.Addr, time.Second)
-		if err == nil {
-			c.Close()
+		if err := ready(p.Addr); err == nil {
 			return p, nil
 		}
 		select {
@@ -110,6 +108,21 @@ func startPeer(ctx context.Context, account string, prepare func(dir string, por
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// dial tells whether a port answers.
+func dial(addr string) error {
+	c, err := net.DialTimeout("tcp", addr, time.Second)
+	if err != nil {
+		return err
+	}
+	return c.Close()
+}
+
+// pgReady asks PostgreSQL itself: its port answers before it has started up.
+func pgReady(addr string) error {
+	host, port := Split(addr)
+	return exec.Command("pg_isready", "-q", "-h", host, "-p", port).Run()
 }
 
 // Stop ends the server and removes its data.

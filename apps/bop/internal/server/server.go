@@ -113,7 +113,8 @@ func (s *server) listen() error {
 
 // open recovers the databases and makes the front ends.
 func (s *server) open(ctx context.Context) (err error) {
-	s.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return s.log }))
+	quiet := slog.New(atLeast{slog.LevelWarn, s.log.Handler()}) // the actor system tells of each letter that nobody takes
+	s.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
 	if s.telemetry, err = telemetry.Start(ctx, telemetry.Options{Node: s.o.Node, Version: s.o.Version, OTLP: s.o.OTLP, Logger: s.log}); err != nil {
 		return err
 	}
@@ -163,6 +164,16 @@ func (s *server) open(ctx context.Context) (err error) {
 	return nil
 }
 
+// atLeast passes records of a level and above.
+type atLeast struct {
+	level slog.Level
+	slog.Handler
+}
+
+func (h atLeast) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= h.level && h.Handler.Enabled(ctx, l)
+}
+
 // loadTLS reads the certificate again when its file changes, so that it can be renewed without a restart.
 func loadTLS(cert, key string) (*tls.Config, error) {
 	load := func() (*tls.Certificate, error) {
@@ -195,7 +206,7 @@ func (s *server) serve(ctx context.Context) <-chan error {
 	// The front ends end with Shutdown, not with ctx: running statements get their grace.
 	alive := context.WithoutCancel(ctx)
 	start("PostgreSQL", s.pg, func() error { return s.wire.ServePostgres(alive, s.pg) })
-	start("MySQL", s.mysql, func() error { return s.wire.ServeMySQL(alive, s.mysql) })
+	//MYSQL
 	start("HTTP", s.http, func() error {
 		if s.httpServer.TLSConfig != nil {
 			return s.httpServer.ServeTLS(s.http, "", "")
@@ -223,7 +234,7 @@ func (s *server) announce() error {
 	if err := os.WriteFile(s.addressFile(), line, 0o600); err != nil {
 		return fmt.Errorf("writing the addresses: %w", err)
 	}
-	s.log.Info("serving", "node", s.o.Node, "version", s.o.Version, "pg", a.PG, "mysql", a.MySQL, "http", a.HTTP,
+	s.log.Info("serving", "version", s.o.Version, "pg", a.PG, "mysql", a.MySQL, "http", a.HTTP,
 		"authentication", s.o.AuthFile != "", "tls", s.o.TLSCert != "")
 	_, err = s.o.Out.Write(line)
 	return err
