@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/bop-platform/bop/modules/wire/catalog"
+	"github.com/bop-platform/bop/modules/wire/dialect/mysql"
 	"github.com/bop-platform/bop/modules/wire/dialect/postgres"
 	"github.com/bop-platform/bop/modules/wire/engine"
 	"github.com/bop-platform/bop/modules/wire/ir"
@@ -75,7 +76,7 @@ func (x *Session) wrap(ctx context.Context, f *planned, text string, paramTypes 
 // parse parses a text in the session's dialect.
 func (x *Session) parse(text string) ([]*ir.Statement, error) {
 	if x.mysql() {
-		return parseMySQL(text, x.vars.parseOptions())
+		return mysql.Parse(text, x.vars.parseOptions())
 	}
 	return postgres.Parse(text)
 }

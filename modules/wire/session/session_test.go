@@ -380,3 +380,44 @@ func TestSessionState(t *testing.T) {
 		}
 	})
 }
+
+func TestMySQL(t *testing.T) {
+	t.Run("the other dialect on the same database", func(t *testing.T) {
+		k := start(t)
+		m, p := k.open(ir.MySQL), k.open(ir.Postgres)
+		m.want("CREATE TABLE notes (id INT AUTO_INCREMENT PRIMARY KEY, body VARCHAR(40), KEY (body))", "CREATE TABLE")
+		m.want("INSERT INTO notes (body) VALUES ('one'), ('two')", "INSERT 0 2")
+		if id := m.LastInsertID(); id != 1 {
+			t.Fatalf("last insert id %d", id)
+		}
+		p.want("SELECT id, body FROM notes ORDER BY id", "1|one\n2|two")
+		m.want("SELECT body FROM notes WHERE body = 'ONE'", "one")
+		m.want("START TRANSACTION; DELETE FROM notes; SELECT COUNT(*) FROM notes; ROLLBACK", "BEGIN\nDELETE 2\n0\nROLLBACK")
+		m.want("SHOW TABLES", "notes")
+		m.fails("SELECT nothing FROM notes", "42703")
+		m.want("SELECT COUNT(*) FROM notes", "2")
+	})
+	t.Run("repeatable read keeps its snapshot until the first write", func(t *testing.T) {
+		k := start(t)
+		a, b := k.open(ir.MySQL), k.open(ir.MySQL)
+		a.want("CREATE TABLE t (n INT); INSERT INTO t VALUES (1)", "CREATE TABLE\nINSERT 0 1")
+		a.want("START TRANSACTION; SELECT n FROM t", "BEGIN\n1")
+		b.want("UPDATE t SET n = 2", "UPDATE 1")
+		a.want("SELECT n FROM t", "1")
+		a.want("UPDATE t SET n = n + 10; SELECT n FROM t; COMMIT", "UPDATE 1\n12\nCOMMIT")
+	})
+	t.Run("autocommit = 0 keeps a transaction open until COMMIT", func(t *testing.T) {
+		k := start(t)
+		a, b := k.open(ir.MySQL), k.open(ir.MySQL)
+		a.want("CREATE TABLE t (n INT); SET autocommit = 0; INSERT INTO t VALUES (1)", "CREATE TABLE\nSET\nINSERT 0 1")
+		b.want("SELECT COUNT(*) FROM t", "0")
+		a.want("COMMIT", "COMMIT")
+		b.want("SELECT COUNT(*) FROM t", "1")
+	})
+	t.Run("user variables and system variables", func(t *testing.T) {
+		a := start(t).open(ir.MySQL)
+		a.want("SET @a = 5, @b := 'x'; SELECT @a + 1, @b, @@autocommit", "SET\n6|x|1")
+		a.want("SET NAMES utf8mb4; SELECT @@character_set_client", "SET\nutf8mb4")
+		a.fails("SET nonsense = 1", "42704")
+	})
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/bop-platform/bop/modules/wire/catalog"
+	"github.com/bop-platform/bop/modules/wire/dialect/mysql"
 	"github.com/bop-platform/bop/modules/wire/ir"
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
 	"github.com/bop-platform/bop/modules/wire/types"
@@ -360,6 +361,11 @@ func (v *vars) input() *types.Input {
 		DateOrder: v.format.DateOrder, IntervalStyle: v.format.IntervalStyle, Labels: v.x.labels, Name: v.x.regOID,
 		Warn: func(number uint16, message string) { v.x.warn("Warning", number, message) },
 	}
+}
+
+// parseOptions are the settings that change how MySQL's text is read.
+func (v *vars) parseOptions() mysql.Options {
+	return mysql.Options{ANSIQuotes: v.ansiQuotes, PipesAsConcat: !v.pipesAsOr, NoBackslashEscapes: v.noBackslash}
 }
 
 // planEnv names the settings that plans depend on.
