@@ -247,43 +247,26 @@ func (m *mapper) createIndex(n *ast.CreateIndexStmt) ir.Stmt {
 }
 
 func (m *mapper) createView(n *ast.CreateViewStmt) ir.Stmt {
-	s := &ir.CreateView{Name: tableName(n.ViewName), Columns: names(n.Cols), OrReplace: n.OrReplace, Query: m.query(n.Select)}
-	s.Text = strings.TrimSpace(n.Select.OriginalText())
-	if s.Text == "" || !strings.Contains(m.text, s.Text) {
-		s.Text = m.viewText()
-	}
-	// WITH CHECK OPTION says what may be written through the view; nothing can be, here.
-	return s
+	return &ir.CreateView{Name: tableName(n.ViewName), Columns: names(n.Cols), OrReplace: n.OrReplace, Query: m.query(n.Select), Text: m.viewText()}
 }
 
-// viewText is what follows the AS of CREATE VIEW, without a check option.
+// viewText is what follows the AS of CREATE VIEW.
 func (m *mapper) viewText() string {
 	l := m.o.lexer(m.text)
-	from, open, view := -1, 0, false
+	open, view := 0, false
 	for {
 		t := l.next()
 		switch {
 		case t.kind == tokEnd || t.kind == tokBad:
-			if from < 0 {
-				return ""
-			}
-			return strings.TrimSpace(m.text[from:])
+			return ""
 		case t.kind == tokPunct && t.op == '(':
 			open++
 		case t.kind == tokPunct && t.op == ')':
 			open--
 		case l.is(t, "view"):
 			view = true
-		case from < 0 && view && open == 0 && l.is(t, "as"):
-			from = t.to
-		case from >= 0 && open == 0 && l.is(t, "with"):
-			// WITH [LOCAL|CASCADED] CHECK OPTION ends the text.
-			rest := l
-			for range 3 {
-				if rest.is(rest.next(), "check") {
-					return strings.TrimSpace(m.text[from:t.from])
-				}
-			}
+		case view && open == 0 && l.is(t, "as"):
+			return strings.TrimSpace(m.text[t.to:])
 		}
 	}
 }

@@ -2,6 +2,7 @@ package mysql
 
 import (
 	"encoding/binary"
+	"math"
 	"strings"
 	"unicode/utf8"
 
@@ -22,6 +23,9 @@ func (m *mapper) literal(n *driver.ValueExpr) ir.Expr {
 	case driver.KindInt64:
 		return integer(n.GetInt64(), pos)
 	case driver.KindUint64:
+		if u := n.GetUint64(); u <= math.MaxInt64 {
+			return integer(int64(u), pos)
+		}
 		return &ir.Literal{Value: types.StringValue(uitoa(n.GetUint64())), Type: types.Type{Kind: types.Numeric, Len: 20}, Pos: pos}
 	case driver.KindFloat32, driver.KindFloat64:
 		return &ir.Literal{Value: types.FloatValue(n.GetFloat64()), Type: types.T(types.Float8), Pos: pos}

@@ -26,6 +26,12 @@ func (m *mapper) other() ir.Stmt {
 		return &ir.Maintain{Kind: "FLUSH"}
 	case w.word("kill"):
 		return w.kill()
+	case w.word("select"):
+		for ; !w.end() && w.t.kind != tokBad; w.advance() {
+			if w.word("into") && (w.t.kind == tokVar || w.is(w.t, "outfile") || w.is(w.t, "dumpfile")) {
+				return &ir.Unsupported{What: "SELECT … INTO"}
+			}
+		}
 	}
 	if what := unsupported(m.original, m.o); what != "" {
 		return &ir.Unsupported{What: what}
@@ -170,7 +176,7 @@ var lacking = []string{
 	"drop procedure", "drop function", "drop trigger", "drop event", "drop server", "drop tablespace", "drop logfile", "drop undo",
 	"drop resource", "drop user", "drop role", "drop spatial",
 	"show create procedure", "show create function", "show create trigger", "show create event", "show create user", "show engine",
-	"show procedure", "show function", "show profile", "show relaylog", "show binlog", "show package", "show explain",
+	"show procedure", "show function", "show profile", "show relaylog", "show binlog", "show package", "show explain", "show warnings limit", "show errors limit",
 	"set password", "set resource", "set default role", "rename user", "grant", "revoke",
 	"handler", "call", "signal", "resignal", "get diagnostics", "get current", "get stacked", "declare", "xa", "install", "uninstall", "help",
 	"change master", "change replication", "start slave", "start replica", "start group_replication", "stop slave", "stop replica",

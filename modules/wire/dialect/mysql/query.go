@@ -20,6 +20,9 @@ func (m *mapper) query(n ast.Node) *ir.Query {
 		m.limit(q, n.Limit)
 		return q
 	case *ast.SetOprSelectList:
+		if len(n.Selects) == 1 && n.OrderBy == nil && n.Limit == nil && n.With == nil {
+			return m.query(n.Selects[0])
+		}
 		q := m.setOperation(n, n.With)
 		q.OrderBy = m.orderBy(n.OrderBy)
 		m.limit(q, n.Limit)

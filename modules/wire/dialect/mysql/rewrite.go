@@ -63,6 +63,7 @@ func rewrite(text string, o Options) *rewritten {
 	switch first := l.next(); {
 	case l.is(first, "create"), l.is(first, "alter"):
 		r.defaults(&l)
+		r.checkOption(o)
 	case l.is(first, "insert"), l.is(first, "replace"):
 		r.rowAlias(&l)
 	}
@@ -106,6 +107,33 @@ func (r *rewritten) defaults(l *lexer) {
 		}
 		r.exprs = append(r.exprs, insertedExpr{from: open.from, to: shut.to, text: inner})
 		r.blank(open.from, shut.to, "(0)")
+	}
+}
+
+// checkOption takes WITH [LOCAL|CASCADED] CHECK OPTION from the end of a view. It says what may be written through the
+// view, and nothing can be, here.
+func (r *rewritten) checkOption(o Options) {
+	l := o.lexer(r.text)
+	var last [4]token
+	for t := l.next(); ; t = l.next() {
+		if t.kind == tokBad {
+			return
+		}
+		if t.kind == tokEnd {
+			break
+		}
+		copy(last[:], last[1:])
+		last[3] = t
+	}
+	if !l.is(last[3], "option") || !l.is(last[2], "check") {
+		return
+	}
+	from := last[1]
+	if l.is(from, "local") || l.is(from, "cascaded") {
+		from = last[0]
+	}
+	if l.is(from, "with") {
+		r.blank(from.from, len(r.text), "")
 	}
 }
 

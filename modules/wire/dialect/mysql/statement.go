@@ -122,6 +122,9 @@ func (m *mapper) statement(n ast.StmtNode) ir.Stmt {
 
 // verb names the statement by its first words, for errors.
 func (m *mapper) verb() string {
+	if what := unsupported(m.original, m.o); what != "" {
+		return what
+	}
 	l := m.o.lexer(m.text)
 	a := l.next()
 	b := l.next()
