@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/bop-platform/bop/modules/wire/funcs"
@@ -39,6 +40,9 @@ func (b *builder) coerce(n *node, t types.Type, level funcs.Level) *node {
 		if c := b.foldNumber(n, t); c != nil {
 			return c
 		}
+	}
+	if b.my() && level == assignment && n.value != nil && n.typ.IsString() && !t.IsString() && t.Kind != types.Bytes {
+		return b.parse(n, t, level)
 	}
 	if n.isNull() {
 		c := constant(types.Value{}, t)
@@ -79,7 +83,7 @@ func (b *builder) close(n *node, t types.Type, level funcs.Level) *node {
 		c.pos = n.pos
 		return c
 	case n.value != nil:
-		return b.parse(n, t, level == explicit)
+		return b.parse(n, t, level)
 	case n.row != nil:
 		return n
 	}
@@ -158,7 +162,7 @@ func (b *builder) setCollation(n *node) {
 	}
 }
 
-// template fills the printed arguments into $1, $2 … and $*.
+// template fills the printed arguments into $1, $2 … and $*, the codes of their types into $t1, $t2 … and $T.
 func (b *builder) template(tpl string, args []*node, t types.Type) *node {
 	n := &node{typ: t}
 	b.setCollation(n)
@@ -172,18 +176,32 @@ func (b *builder) template(tpl string, args []*node, t types.Type) *node {
 			s.WriteByte(tpl[i])
 			continue
 		}
-		if tpl[i+1] == '*' {
+		switch tpl[i+1] {
+		case '*':
 			i++
 			s.WriteString(list(args))
 			continue
+		case 'T':
+			i++
+			s.WriteString(typeCodes(args))
+			continue
 		}
 		j, k := i+1, 0
+		code := tpl[j] == 't'
+		if code {
+			j++
+		}
 		for j < len(tpl) && tpl[j] >= '0' && tpl[j] <= '9' {
 			k = k*10 + int(tpl[j]-'0')
 			j++
 		}
 		if k == 0 || k > len(args) {
 			s.WriteByte('$')
+			continue
+		}
+		if code {
+			s.WriteString(strconv.FormatInt(args[k-1].typ.Code(), 10))
+			i = j - 1
 			continue
 		}
 		before := s.Len() == 0 || strings.HasSuffix(tpl[:i], "(") || strings.HasSuffix(tpl[:i], ", ") || strings.HasSuffix(tpl[:i], ",")
@@ -198,6 +216,20 @@ func (b *builder) template(tpl string, args []*node, t types.Type) *node {
 	n.sql = s.String()
 	n.atom = isCall(tpl)
 	return n
+}
+
+// typeCodes prints the types of all arguments for functions that print values of any type.
+func typeCodes(args []*node) string {
+	var s strings.Builder
+	s.WriteByte('\'')
+	for i, a := range args {
+		if i > 0 {
+			s.WriteByte(',')
+		}
+		s.WriteString(strconv.FormatInt(a.typ.Code(), 10))
+	}
+	s.WriteByte('\'')
+	return s.String()
 }
 
 // isCall reports whether a template is one function call or parenthesis from end to end.

@@ -709,7 +709,7 @@ func (b *builder) castExpr(x *ir.Cast, sc *level) *node {
 		if posOf(x.X) >= 0 {
 			c.pos = posOf(x.X)
 		}
-		return b.parse(&c, t, true)
+		return b.parse(&c, t, explicit)
 	}
 	out := b.coerce(n, t, explicit)
 	if out == n {

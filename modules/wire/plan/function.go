@@ -56,21 +56,12 @@ func (b *builder) callArgs(f *ir.Func, sc *level) []*node {
 		n := b.interval(a, sc)
 		args = append(args, n)
 	}
-	if b.pg() && textual[f.Name] {
-		for i, a := range args {
-			if !a.open && a.row == nil && !a.typ.IsString() && a.typ.Kind != types.Array {
-				args[i] = b.outputText(a)
-			}
-		}
-	}
+	args = spread(args)
 	if len(f.ArgNames) == len(args) {
 		args = b.namedArgs(f, args)
 	}
 	return args
 }
-
-// textual are the functions that take values of any type for their text.
-var textual = map[string]bool{"concat": true, "concat_ws": true, "format": true, "quote_literal": true, "quote_nullable": true}
 
 // namedArgs puts arguments given by name into their places. Signatures have no names: those that applications use by
 // name are known here.
@@ -657,6 +648,14 @@ func (b *builder) builtin(f *ir.Func, sc *level) *node {
 	case "values":
 		if b.my() && len(f.Args) == 1 {
 			return b.insertedValue(f, sc)
+		}
+	case "default":
+		if ref, ok := f.Args[0].(*ir.ColumnRef); ok && b.my() && len(f.Args) == 1 {
+			n := b.columnRef(ref, sc)
+			if n.column == nil || n.column.source == nil {
+				b.failAt(sqlerr.New("42601", "DEFAULT needs a column").My(1364, "Field '%s' doesn't have a default value", ref.Name), f.Pos)
+			}
+			return b.defaultNode(n.column.source, n.column.table)
 		}
 	case "isnull":
 		if b.my() && len(f.Args) == 1 {

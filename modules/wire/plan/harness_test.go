@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/bop-platform/bop/modules/wire/catalog"
+	"github.com/bop-platform/bop/modules/wire/dialect/mysql"
 	"github.com/bop-platform/bop/modules/wire/dialect/postgres"
 	"github.com/bop-platform/bop/modules/wire/funcs"
 	"github.com/bop-platform/bop/modules/wire/ir"
@@ -391,5 +392,6 @@ func parse(dialectName, text string) ([]*ir.Statement, ir.Dialect, error) {
 		list, err := postgres.Parse(text)
 		return list, ir.Postgres, err
 	}
-	return nil, 0, fmt.Errorf("unknown dialect %q", dialectName)
+	list, err := mysql.Parse(text, mysql.Options{})
+	return list, ir.MySQL, err
 }

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/bop-platform/bop/modules/wire/funcs"
 	"github.com/bop-platform/bop/modules/wire/ir"
 	"github.com/bop-platform/bop/modules/wire/schema"
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
@@ -233,7 +232,7 @@ func (b *builder) insertSource(ins *insertion, sc *level) string {
 			b.cannotAssign(c, o.node.typ, o.node.pos)
 		}
 		if rel.set != nil || rel.core.rows != nil {
-			rel.coerce(b, i, t, b.assignLevel())
+			rel.coerce(b, i, t, assignment)
 			continue
 		}
 		rel.core.outputs[i].node = b.assign(c, o.node, ins.table)
@@ -472,7 +471,7 @@ func (b *builder) assign(c *schema.Column, n *node, t *schema.Table) *node {
 }
 
 func (b *builder) assignMySQL(c *schema.Column, n *node, to types.Type) *node {
-	if n.fast != "" && c.Type.IsInteger() && n.span.known {
+	if n.fast != "" && c.Type.IsInteger() && n.span.known && b.env.Strict {
 		plain := *n
 		plain.sql, plain.atom, plain.typ = n.fast, false, c.Type
 		return &plain
@@ -480,19 +479,12 @@ func (b *builder) assignMySQL(c *schema.Column, n *node, to types.Type) *node {
 	if c.AutoIncrement {
 		return b.autoValue(n, to)
 	}
-	return b.coerce(n, to, b.assignLevel())
-}
-
-func (b *builder) assignLevel() funcs.Level {
-	if b.my() {
-		return explicit
-	}
-	return assignment
+	return b.coerce(n, to, assignment)
 }
 
 // autoValue is a value for an AUTO_INCREMENT column: NULL and 0 ask for the next one.
 func (b *builder) autoValue(n *node, t types.Type) *node {
-	n = b.coerce(n, t, explicit)
+	n = b.coerce(n, t, assignment)
 	if n.value != nil {
 		if n.value.Class == types.Int && n.value.I == 0 && !b.env.NoAutoValueOnZero {
 			return constant(types.Value{}, t)

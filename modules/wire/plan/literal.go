@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/bop-platform/bop/modules/wire/funcs"
 	"github.com/bop-platform/bop/modules/wire/ir"
 	"github.com/bop-platform/bop/modules/wire/schema"
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
@@ -34,7 +35,7 @@ func (b *builder) literal(l *ir.Literal) *node {
 		}
 		return n
 	case v.Class == types.String && l.Type.Kind != types.Text:
-		return b.parse(n, l.Type, true)
+		return b.parse(n, l.Type, explicit)
 	}
 	return n
 }
@@ -60,7 +61,7 @@ func sessionKind(k types.Kind) bool {
 }
 
 // parse brings a text constant into the storage form of t: now if every session reads it alike, else when it runs.
-func (b *builder) parse(n *node, t types.Type, isExplicit bool) *node {
+func (b *builder) parse(n *node, t types.Type, level funcs.Level) *node {
 	text := n.value.B
 	dependent := sessionKind(t.Kind) || t.Kind == types.Array && sessionKind(t.Elem)
 	inputs := probes[:1]
@@ -71,7 +72,7 @@ func (b *builder) parse(n *node, t types.Type, isExplicit bool) *node {
 	var firstErr error
 	for i := range inputs {
 		in := inputs[i]
-		in.MySQL, in.Strict, in.ZeroDates, in.Explicit = b.my(), b.env.Strict, true, isExplicit
+		in.MySQL, in.Strict, in.ZeroDates, in.Explicit = b.my(), b.env.Strict, true, level == explicit
 		in.Labels = b.labels
 		warned := false
 		if b.my() {
@@ -80,16 +81,16 @@ func (b *builder) parse(n *node, t types.Type, isExplicit bool) *node {
 		v, err := types.ParseText(t, text, &in)
 		switch {
 		case b.my() && (err != nil || warned):
-			return b.parseLater(n, t, err)
+			return b.parseLater(n, t, level, err)
 		case i == 0:
 			first, firstErr = v.Clone(), err
 		case (err == nil) != (firstErr == nil) || err == nil && !sameValue(v, first):
-			return b.parseLater(n, t, err)
+			return b.parseLater(n, t, level, err)
 		}
 	}
 	if firstErr != nil {
 		if t.Kind >= types.Regclass && t.Kind <= types.Regrole {
-			return b.parseLater(n, t, firstErr)
+			return b.parseLater(n, t, level, firstErr)
 		}
 		b.failParse(firstErr, n.pos)
 	}
@@ -113,10 +114,13 @@ func (b *builder) failParse(err error, pos int) {
 }
 
 // parseLater converts a text constant while the statement runs.
-func (b *builder) parseLater(n *node, t types.Type, cause error) *node {
+func (b *builder) parseLater(n *node, t types.Type, level funcs.Level, cause error) *node {
+	if b.pg() {
+		level = explicit // from text there is no other
+	}
 	c := constant(*n.value, types.T(types.Text))
 	c.pos = n.pos
-	if out := b.cast(c, t, explicit); out != nil {
+	if out := b.cast(c, t, level); out != nil {
 		return out
 	}
 	if cause == nil {
@@ -153,7 +157,7 @@ func (b *builder) foldNumber(n *node, t types.Type) *node {
 	case v.Class == types.Int && t.IsInteger() && n.typ.IsInteger():
 		if !n.span.within(t) {
 			if b.my() {
-				return b.folded(n, v, t)
+				return nil // an error or the nearest value, as the session is strict
 			}
 			name := typeName(t)
 			b.failAt(sqlerr.New("22003", "%s out of range", name), n.pos)

@@ -12,6 +12,8 @@ func (b *builder) numeric(n *node) *node {
 	switch {
 	case n.isNull() || isNumberMySQL(n.typ):
 		return n
+	case n.typ.Kind == types.Enum && b.enum(n.typ) != nil:
+		return atom(b.enumOrder(n), types.T(types.Int8)) // the label's number
 	case n.value != nil && n.value.Class == types.String && n.typ.IsString():
 		if v, err := types.ParseText(types.T(types.Float8), n.value.B, nil); err == nil {
 			return b.folded(n, v, types.T(types.Float8))
@@ -32,10 +34,10 @@ func (b *builder) operatorMySQL(op string, l, r *node, pos int) *node {
 		if op == "-" {
 			name = "date_sub"
 		}
-		return b.internal(name, b.settle(l), r)
+		return b.internal(name, spread([]*node{b.settle(l), r})...)
 	}
 	if l.interval != nil && op == "+" {
-		return b.internal("date_add", b.settle(r), l)
+		return b.internal("date_add", spread([]*node{b.settle(r), l})...)
 	}
 	switch op {
 	case "+", "-", "*", "DIV", "%", "/":

@@ -27,8 +27,8 @@ import (
 //	same     one statement and its rows or error
 //	params   the types that PostgreSQL gives to the parameters of one statement
 var (
-	psql  = flag.String("psql", "", "command that runs SQL from its input on PostgreSQL: records testdata/postgres")
-	mysql = flag.String("mysql", "", "command that runs SQL from its input on MySQL or MariaDB: records testdata/mysql")
+	psql        = flag.String("psql", "", "command that runs SQL from its input on PostgreSQL: records testdata/postgres")
+	mysqlClient = flag.String("mysql", "", "command that runs SQL from its input on MySQL or MariaDB: records testdata/mysql")
 )
 
 // block is a command of a recorded file.
@@ -195,7 +195,7 @@ func shortError(s string) string {
 
 func TestSameAsMySQL(t *testing.T) {
 	var record func(*testing.T, []block)
-	if *mysql != "" {
+	if *mysqlClient != "" {
 		record = recordMySQL
 	}
 	compareFiles(t, "mysql", record)
@@ -203,7 +203,7 @@ func TestSameAsMySQL(t *testing.T) {
 
 // recordMySQL runs every block in a client of its own: statements must not depend on their session.
 func recordMySQL(t *testing.T, bs []block) {
-	words := append(strings.Fields(*mysql), "--batch", "--raw", "--skip-column-names", "--default-character-set=utf8mb4")
+	words := append(strings.Fields(*mysqlClient), "--batch", "--raw", "--skip-column-names", "--default-character-set=utf8mb4")
 	run := func(sql string) (string, string, error) {
 		cmd := exec.Command(words[0], words[1:]...)
 		var out, fails bytes.Buffer

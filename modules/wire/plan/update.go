@@ -163,7 +163,7 @@ func (b *builder) settings(list []ir.Assign, it *item, sc *level) []setting {
 				if b.pg() && !o.node.open && !b.convertible(o.node.typ, to, assignment) {
 					b.cannotAssign(columns[i], o.node.typ, o.node.pos)
 				}
-				rel.coerce(b, i, to, b.assignLevel())
+				rel.coerce(b, i, to, assignment)
 			}
 			out = append(out, setting{group: columns, printed: "(" + rel.print(b, nil) + ")"})
 		default:
@@ -213,12 +213,12 @@ func (b *builder) setting(c *schema.Column, e ir.Expr, it *item, sc *level) sett
 	n := b.single(b.expr(e, sc))
 	if b.my() {
 		to := b.assignType(c, n)
-		if n.fast != "" && c.Type.IsInteger() && n.span.known {
+		if n.fast != "" && c.Type.IsInteger() && n.span.known && b.env.Strict {
 			plain := *n
 			plain.sql, plain.atom, plain.typ = n.fast, false, c.Type
 			return setting{column: c, own: own, node: &plain}
 		}
-		return setting{column: c, own: own, node: b.coerce(n, to, explicit)}
+		return setting{column: c, own: own, node: b.coerce(n, to, assignment)}
 	}
 	return setting{column: c, own: own, node: b.assign(c, n, t)}
 }
