@@ -29,6 +29,9 @@ func (x *Session) Query(ctx context.Context, text string, each func(*Result) err
 	if f := x.cached(key); f != nil {
 		return x.serve(run, f, nil, each, false)
 	}
+	if f, args, ok := x.lifted(run, text); ok {
+		return x.serve(run, f, args, each, false)
+	}
 	statements, err := x.parse(text)
 	if err != nil {
 		return err
