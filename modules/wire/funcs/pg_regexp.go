@@ -1,8 +1,10 @@
 package funcs
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"strconv"
 	"strings"
 	"sync"
@@ -135,7 +137,7 @@ func pgNewPattern(pattern, flags string) (*pgPattern, error) {
 	}
 	re, err := regexp.Compile(out)
 	if err != nil {
-		return nil, pgBadRegexp("%s", strings.TrimPrefix(err.Error(), "error parsing regexp: "))
+		return nil, pgRegexpError(err)
 	}
 	if !lazy {
 		re.Longest()
@@ -144,18 +146,55 @@ func pgNewPattern(pattern, flags string) (*pgPattern, error) {
 	return p, nil
 }
 
+// pgRegexpError words an error of Go's parser as PostgreSQL does.
+func pgRegexpError(err error) error {
+	var e *syntax.Error
+	if !errors.As(err, &e) {
+		return pgBadRegexp("%s", err)
+	}
+	switch e.Code {
+	case syntax.ErrMissingParen, syntax.ErrUnexpectedParen:
+		return pgBadRegexp("parentheses () not balanced")
+	case syntax.ErrMissingRepeatArgument, syntax.ErrInvalidRepeatOp:
+		return pgBadRegexp("quantifier operand invalid")
+	case syntax.ErrMissingBracket:
+		return pgBadRegexp("brackets [] not balanced")
+	case syntax.ErrInvalidCharRange:
+		if strings.HasPrefix(e.Expr, "[:") {
+			return pgBadRegexp("invalid character class")
+		}
+		return pgBadRegexp("invalid character range")
+	case syntax.ErrInvalidRepeatSize:
+		return pgBadRegexp("invalid repetition count(s)")
+	case syntax.ErrLarge, syntax.ErrNestingDepth:
+		return pgBadRegexp("regular expression is too complex")
+	}
+	return pgBadRegexp("%s", e.Code)
+}
+
 // pgTranslateRegexp writes an advanced regular expression of PostgreSQL in Go's syntax; lazy says that it has a
 // non-greedy quantifier.
 func pgTranslateRegexp(s string, expanded bool) (out string, lazy bool, err error) {
 	var b strings.Builder
-	quantified := false // what was just written is a quantifier
+	first := true
+	// quantifier looks at what follows a quantifier. The first one decides for the whole expression: when it is
+	// non-greedy the shortest match is wanted, so all others become non-greedy as well.
+	quantifier := func(next int) int {
+		is := next < len(s) && s[next] == '?'
+		if first {
+			lazy, first = is, false
+		}
+		if lazy || is {
+			b.WriteByte('?')
+		}
+		if is {
+			return 1
+		}
+		return 0
+	}
 	for i := 0; i < len(s); i++ {
-		c := s[i]
-		was := quantified
-		quantified = false
-		switch {
+		switch c := s[i]; {
 		case expanded && (c == ' ' || c == '\t' || c == '\n' || c == '\r'):
-			quantified = was
 		case expanded && c == '#':
 			for i+1 < len(s) && s[i+1] != '\n' {
 				i++
@@ -191,13 +230,9 @@ func pgTranslateRegexp(s string, expanded bool) (out string, lazy bool, err erro
 			default:
 				return "", false, pgBadRegexp("quantifier operand invalid")
 			}
-		case c == '*' || c == '+':
+		case c == '*' || c == '+' || c == '?':
 			b.WriteByte(c)
-			quantified = true
-		case c == '?':
-			lazy = lazy || was
-			b.WriteByte(c)
-			quantified = !was
+			i += quantifier(i + 1)
 		case c == '{' && i+1 < len(s) && s[i+1] >= '0' && s[i+1] <= '9':
 			end := strings.IndexByte(s[i:], '}')
 			if end < 0 {
@@ -205,7 +240,7 @@ func pgTranslateRegexp(s string, expanded bool) (out string, lazy bool, err erro
 			}
 			b.WriteString(s[i : i+end+1])
 			i += end
-			quantified = true
+			i += quantifier(i + 1)
 		case c == '{':
 			b.WriteString(`\{`)
 		case c == '}':
@@ -233,8 +268,18 @@ func pgEscape(s string, bracket bool) (n int, text string, err error) {
 		return to, `\x{` + s[from:to] + `}`, nil
 	}
 	switch c := s[1]; c {
-	case 'a', 'f', 'n', 'r', 't', 'v', 'd', 's', 'w', 'D', 'S', 'W':
+	case 'a', 'f', 'n', 'r', 't', 'v', 'd', 's', 'D', 'S':
 		return 2, s[:2], nil
+	case 'w':
+		if bracket {
+			return 2, `\p{L}\p{N}_`, nil
+		}
+		return 2, `[\p{L}\p{N}_]`, nil
+	case 'W':
+		if bracket {
+			return 0, "", pgBadRegexp("invalid escape \\ sequence")
+		}
+		return 2, `[^\p{L}\p{N}_]`, nil
 	case 'b':
 		return 2, `\x08`, nil
 	case 'B':
@@ -276,6 +321,11 @@ func pgEscape(s string, bracket bool) (n int, text string, err error) {
 	}
 }
 
+// pgClasses are the character classes that go beyond ASCII.
+var pgClasses = map[string]string{
+	"alpha": `\p{L}`, "alnum": `\p{L}\p{N}`, "upper": `\p{Lu}`, "lower": `\p{Ll}`,
+}
+
 // pgBracket translates a bracket expression at the start of s.
 func pgBracket(s string) (n int, text string, err error) {
 	switch {
@@ -303,9 +353,12 @@ func pgBracket(s string) (n int, text string, err error) {
 				return 0, "", pgBadRegexp("brackets [] not balanced")
 			}
 			name := s[i+2 : i+2+end]
-			if s[i+1] == ':' {
+			switch {
+			case s[i+1] == ':' && pgClasses[name] != "":
+				b.WriteString(pgClasses[name])
+			case s[i+1] == ':':
 				b.WriteString("[:" + name + ":]")
-			} else {
+			default:
 				b.WriteString(regexp.QuoteMeta(name))
 			}
 			i += 2 + end + 2
@@ -409,6 +462,9 @@ func pgMatchLike(s, p []byte, esc rune) (bool, error) {
 			switch {
 			case c == esc:
 				j += size
+				if j >= len(p) && i >= len(s) {
+					return false, nil
+				}
 				if j >= len(p) {
 					return false, sqlerr.New("22025", "LIKE pattern must not end with escape character")
 				}
