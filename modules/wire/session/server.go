@@ -99,6 +99,8 @@ type Config struct {
 	User       string
 	Database   string // MySQL: "" is none
 	RemoteAddr net.Addr
+	// ID is the session's number, from NewID, for protocols that tell it before the session begins. 0: Open draws one.
+	ID uint32
 	// Params are variables that the client sets as it connects. Unknown ones are refused as SET does.
 	Params map[string]string
 	// FoundRows is MySQL's client flag: an UPDATE counts the rows it found.
@@ -117,7 +119,10 @@ type Config struct {
 // Open begins a session. Errors are *sqlerr.Error: 3D000 and 1049 for an unknown database, 53300 and 1040 when there are
 // too many sessions.
 func (s *Server) Open(ctx context.Context, c Config) (*Session, error) {
-	x := &Session{server: s, cfg: c, id: s.ids.Add(1), secret: newSecret(), opened: time.Now()}
+	if c.ID == 0 {
+		c.ID = s.NewID()
+	}
+	x := &Session{server: s, cfg: c, id: c.ID, secret: newSecret(), opened: time.Now()}
 	x.base, x.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	x.vars = newVars(x)
 	x.stmt.Store(&statement{})
@@ -139,6 +144,9 @@ func (s *Server) Open(ctx context.Context, c Config) (*Session, error) {
 	s.sessions[x.id] = x
 	return x, nil
 }
+
+// NewID draws the number of a session that is yet to be opened.
+func (s *Server) NewID() uint32 { return s.ids.Add(1) }
 
 func newSecret() uint32 {
 	var b [4]byte
