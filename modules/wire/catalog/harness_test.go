@@ -1,11 +1,13 @@
 package catalog_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/bop-platform/bop/modules/wire/catalog"
+	"github.com/bop-platform/bop/modules/wire/dialect/mysql"
 	"github.com/bop-platform/bop/modules/wire/dialect/postgres"
 	"github.com/bop-platform/bop/modules/wire/funcs"
 	"github.com/bop-platform/bop/modules/wire/ir"
@@ -84,6 +86,13 @@ func (s *server) planEnv() *plan.Env {
 
 func (s *server) apply(st *ir.Statement) {
 	s.t.Helper()
+	if err := s.tryApply(st); err != nil {
+		s.t.Fatalf("%s: %v", st.Text, err)
+	}
+}
+
+func (s *server) tryApply(st *ir.Statement) error {
+	s.t.Helper()
 	env := schema.Env{SearchPath: s.path, Database: "app", User: "ada",
 		Expr: func(e ir.Expr, scope *schema.Table) (string, types.Type, error) {
 			if c, ok := e.(*ir.Cast); ok {
@@ -113,12 +122,14 @@ func (s *server) apply(st *ir.Statement) {
 		s.t.Fatal(err)
 	}
 	if _, err := schema.Apply(s.c, s.s, st, env); err != nil {
-		s.t.Fatalf("%s: %v", st.Text, err)
+		s.c.Exec("ROLLBACK")
+		return err
 	}
 	if err := s.c.Exec("COMMIT"); err != nil {
 		s.t.Fatal(err)
 	}
 	s.load()
+	return nil
 }
 
 // pg runs PostgreSQL's DDL.
@@ -131,6 +142,51 @@ func (s *server) pg(text string) {
 	for _, st := range list {
 		s.apply(st)
 	}
+}
+
+// my runs MySQL's DDL.
+func (s *server) my(text string) {
+	s.t.Helper()
+	if err := s.tryMy(text); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *server) tryMy(text string) error {
+	s.t.Helper()
+	s.d = ir.MySQL
+	list, err := mysql.Parse(text, mysql.Options{})
+	if err != nil {
+		return fmt.Errorf("%s: %w", text, err)
+	}
+	for _, st := range list {
+		if err := s.tryApply(st); err != nil {
+			return fmt.Errorf("%s: %w", st.Text, err)
+		}
+	}
+	return nil
+}
+
+// show runs a SHOW or DESCRIBE and returns the headings and rows.
+func (s *server) show(text string) (headings []string, rows []string) {
+	s.t.Helper()
+	list, err := mysql.Parse(text, mysql.Options{})
+	if err != nil {
+		s.t.Fatalf("%s: %v", text, err)
+	}
+	q, err := catalog.ShowMySQL(list[0].Tree, s)
+	if err != nil {
+		s.t.Fatalf("%s: %v", text, err)
+	}
+	st := &ir.Statement{Dialect: ir.MySQL, Tree: q}
+	p, err := plan.Build(st, s.planEnv())
+	if err != nil {
+		s.t.Fatalf("%s: %v", text, err)
+	}
+	for _, c := range p.Columns {
+		headings = append(headings, c.Name)
+	}
+	return headings, s.sqlite(p.SQL)
 }
 
 // sqlite runs SQLite's SQL and returns the rows, columns joined by |.

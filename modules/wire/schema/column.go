@@ -173,6 +173,9 @@ func (w *work) defaultText(c *Column, e ir.Expr, source string) string {
 	case *ir.Literal:
 		switch e.Value.Class {
 		case types.Int:
+			if c.Type.Kind == types.Bit {
+				return "b'" + strconv.FormatInt(e.Value.I, 2) + "'"
+			}
 			return text(strconv.FormatInt(e.Value.I, 10))
 		case types.Float:
 			return text(strconv.FormatFloat(e.Value.F, 'g', -1, 64))
@@ -227,7 +230,11 @@ func (w *work) setGenerated(t *Table, c *Column, e ir.Expr) error {
 	if !w.mysql && !c.Stored {
 		c.Stored = true // PostgreSQL 15 has no others
 	}
-	sql, _, err := w.expr(e, t, c)
+	sql, typ, err := w.expr(e, t, nil)
+	// A conversion that changes nothing would only cost time, and some depend on the session: SQLite refuses those here.
+	if err == nil && !sameValues(typ, c.Type) {
+		sql, _, err = w.expr(e, t, c)
+	}
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -143,8 +144,9 @@ func CreateTableMySQL(s *Schema, t *Table, next int64) string {
 	for _, list := range keys {
 		lines = append(lines, list...)
 	}
+	sorted := slices.SortedFunc(slices.Values(t.Constraints), func(a, b *Constraint) int { return strings.Compare(a.Name, b.Name) })
 	for _, kind := range []ConstraintKind{ForeignKey, Check} {
-		for _, k := range t.Constraints {
+		for _, k := range sorted {
 			if k.Kind != kind {
 				continue
 			}

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -124,8 +125,10 @@ func (w *work) rebuild(old, t *Table, values map[int16]string) error {
 			continue
 		}
 		e, ok := values[c.Num]
-		if !ok {
-			e = quote(old.ColumnByNum(c.Num).Name)
+		if was := old.ColumnByNum(c.Num); !ok && was != nil {
+			e = quote(was.Name)
+		} else if !ok {
+			e = cmp.Or(c.Missing, "NULL") // new, with the same value in every row there is
 		}
 		cols = append(cols, c.Name)
 		exprs = append(exprs, e)
