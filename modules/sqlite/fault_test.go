@@ -86,9 +86,13 @@ func TestTheOlderHeaderStandsInForADamagedOne(t *testing.T) {
 	h := open(t, o)
 	db := create(t, h, "d")
 	c := connect(t, db)
-	sqlExec(t, c, `CREATE TABLE t (x)`)
+	sqlExec(t, c, `CREATE TABLE t (x, pad)`)
 	for i := range 9 {
-		sqlExec(t, c, fmt.Sprintf(`INSERT INTO t VALUES (%d)`, i))
+		// More than a file of the log holds, so that its head goes.
+		for range 5 {
+			sqlExec(t, c, `DELETE FROM t WHERE x IS NULL; INSERT INTO t VALUES (NULL, randomblob(30000))`)
+		}
+		sqlExec(t, c, fmt.Sprintf(`INSERT INTO t VALUES (%d, '')`, i))
 		if err := db.Checkpoint(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -96,11 +100,11 @@ func TestTheOlderHeaderStandsInForADamagedOne(t *testing.T) {
 	name := filepath.Join("/data/db", fmt.Sprint(db.Segment()), "pages")
 	disk.Crash()
 	for header := range int64(2) {
-		image := disk.Image(crashfs.Lost, 0)
+		image := disk.Image(crashfs.Kept, 0)
 		image.Flip(name, header*4096+70, 3)
 		h := open(t, onDisk(image, t.TempDir()))
 		c := connect(t, find(t, h, "d"))
-		wantText(t, c.Raw(), `SELECT count(*), max(x) FROM t`, "9,8")
+		wantText(t, c.Raw(), `SELECT count(x), max(x) FROM t`, "9,8")
 		wantText(t, c.Raw(), `PRAGMA integrity_check`, "ok")
 	}
 }

@@ -350,3 +350,34 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+func TestTheLogIsNeededFromTheOlderHeaderOn(t *testing.T) {
+	h := handle(t, crashfs.New())
+	f := Create(h, "pages", identity, 512, NewCache(1<<20))
+	expect := func(want uint64) {
+		t.Helper()
+		if got := f.Covered(); got != want {
+			t.Fatalf("covered up to %d, not %d", got, want)
+		}
+	}
+	expect(0)
+	for i, want := range []uint64{0, 10, 20} {
+		tree, err := checkpoint(f, page.TXID(10*i+10), 1, model{1: bytes.Repeat([]byte{byte(i)}, 512)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree.Release()
+		expect(want)
+	}
+	g, err := Open(h, "pages", NewCache(1<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.Covered() != 20 {
+		t.Fatalf("after an opening covered up to %d", g.Covered())
+	}
+	if err := f.Repeat(); err != nil {
+		t.Fatal(err)
+	}
+	expect(30)
+}
