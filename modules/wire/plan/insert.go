@@ -453,33 +453,44 @@ func (b *builder) assign(c *schema.Column, n *node, t *schema.Table) *node {
 	}
 	to := b.assignType(c, n)
 	if b.my() {
-		return b.guardRowID(c, b.assignMySQL(c, n, to), t)
+		return b.guardRowID(c, b.assignMySQL(c, n, to, t), t)
 	}
 	if !n.open && !b.convertible(n.typ, to, assignment) {
 		b.cannotAssign(c, n.typ, n.pos)
 	}
-	if n.fast != "" && c.Type.IsInteger() && !t.Foreign && c != t.RowID {
-		plain := *n
-		plain.sql, plain.atom = n.fast, false
-		plain.typ = c.Type
-		return &plain // the column checks the range
-	}
-	if !n.open && n.value != nil && n.typ.IsInteger() && to.IsInteger() {
-		return b.guardRowID(c, n, t) // so does it for constants
+	if plain := b.wholeNumber(c, n, t); plain != nil {
+		return b.guardRowID(c, plain, t)
 	}
 	return b.guardRowID(c, b.coerce(n, to, assignment), t)
 }
 
-func (b *builder) assignMySQL(c *schema.Column, n *node, to types.Type) *node {
-	if n.fast != "" && c.Type.IsInteger() && n.span.known && b.env.Strict {
-		plain := *n
-		plain.sql, plain.atom, plain.typ = n.fast, false, c.Type
-		return &plain
-	}
+func (b *builder) assignMySQL(c *schema.Column, n *node, to types.Type, t *schema.Table) *node {
 	if c.AutoIncrement {
 		return b.autoValue(n, to)
 	}
+	if plain := b.wholeNumber(c, n, t); plain != nil {
+		return plain
+	}
 	return b.coerce(n, to, assignment)
+}
+
+// wholeNumber is a whole number on its way into a column of whole numbers: the column checks the range, so plain
+// arithmetic serves. nil when the value must be converted.
+func (b *builder) wholeNumber(c *schema.Column, n *node, t *schema.Table) *node {
+	if n.open || t.Foreign || !c.Type.IsInteger() || !n.typ.IsInteger() || b.my() && !b.env.Strict || n.row != nil {
+		return nil
+	}
+	switch {
+	case n.fast == "":
+		plain := *n
+		plain.typ = c.Type
+		return &plain
+	case c == t.RowID && !n.span.known:
+		return nil // an overflow would look like a NULL
+	}
+	plain := *n
+	plain.sql, plain.fast, plain.atom, plain.typ = n.fast, "", false, c.Type
+	return &plain
 }
 
 // autoValue is a value for an AUTO_INCREMENT column: NULL and 0 ask for the next one.
@@ -585,9 +596,13 @@ func (b *builder) onConflict(ins *insertion, oc *ir.OnConflict, outer *level) st
 		ex.columns = append(ex.columns, &k)
 	}
 	sc := &level{outer: outer, items: []*item{ins.item, ex}}
-	s.WriteString(b.assignments(oc.Update, ins.item, sc))
+	set, where := b.assignments(oc.Update, ins.item, sc)
+	s.WriteString(set)
 	if oc.UpdateIf != nil {
-		s.WriteString(" WHERE " + b.condition(oc.UpdateIf, sc, inWhere, "WHERE"))
+		where = b.condition(oc.UpdateIf, sc, inWhere, "WHERE")
+	}
+	if where != "" {
+		s.WriteString(" WHERE " + where)
 	}
 	for _, a := range oc.Update {
 		for _, c := range a.Columns {

@@ -111,9 +111,14 @@ func (b *builder) limitRows(order []ir.Order, limit ir.Expr, t *schema.Table, it
 	return s.String()
 }
 
-// assignments prints the SET list of an upsert.
-func (b *builder) assignments(list []ir.Assign, it *item, sc *level) string {
-	return b.printSettings(b.settings(list, it, sc), it.table, it)
+// assignments prints the SET list of an upsert, and the condition under which it changes its row where MySQL counts only
+// such rows.
+func (b *builder) assignments(list []ir.Assign, it *item, sc *level) (set, changed string) {
+	settings := b.settings(list, it, sc)
+	if b.my() && !b.env.FoundRows {
+		changed = b.changed(settings)
+	}
+	return b.printSettings(settings, it.table, it), changed
 }
 
 // settings resolves a SET list.
@@ -212,13 +217,10 @@ func (b *builder) setting(c *schema.Column, e ir.Expr, it *item, sc *level) sett
 	}
 	n := b.single(b.expr(e, sc))
 	if b.my() {
-		to := b.assignType(c, n)
-		if n.fast != "" && c.Type.IsInteger() && n.span.known && b.env.Strict {
-			plain := *n
-			plain.sql, plain.atom, plain.typ = n.fast, false, c.Type
-			return setting{column: c, own: own, node: &plain}
+		if plain := b.wholeNumber(c, n, t); plain != nil {
+			return setting{column: c, own: own, node: plain}
 		}
-		return setting{column: c, own: own, node: b.coerce(n, to, assignment)}
+		return setting{column: c, own: own, node: b.coerce(n, b.assignType(c, n), assignment)}
 	}
 	return setting{column: c, own: own, node: b.assign(c, n, t)}
 }
@@ -243,7 +245,8 @@ func (b *builder) printSettings(list []setting, t *schema.Table, it *item) strin
 	for _, c := range t.Columns {
 		if c.OnUpdateNow && !assigned[c] {
 			now := b.now(c.Type)
-			if changed := b.changed(list); changed != "" {
+			if changed := b.changed(list); changed != "" && b.env.FoundRows {
+				// Without FoundRows the statement leaves rows alone that don't change.
 				now = "CASE WHEN " + changed + " THEN " + now + " ELSE " + it.ref + "." + quote(c.Name) + " END"
 			}
 			parts = append(parts, quote(c.Name)+" = "+now)
