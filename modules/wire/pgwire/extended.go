@@ -337,6 +337,7 @@ func (c *client) execute(ctx context.Context, body []byte) error {
 		}
 		p.r = r
 	} else {
+		p.r.Resume(ctx)
 		p.r.ResetCount()
 	}
 	if err := c.run1(p, most); err != nil {
@@ -374,6 +375,7 @@ func (c *client) run1(p *portal, most int) error {
 			return err
 		}
 		if more {
+			r.Suspend()
 			c.out.bare('s')
 			return nil
 		}

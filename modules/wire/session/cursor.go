@@ -49,13 +49,16 @@ func (x *Session) declare(ctx context.Context, st *ir.Statement, s *ir.DeclareCu
 	}
 	x.cursors[s.Name] = c
 	if !x.block.open {
-		return done("DECLARE CURSOR"), x.holdCursors()
+		return done("DECLARE CURSOR"), x.holdCursors(ctx)
 	}
 	return done("DECLARE CURSOR"), nil
 }
 
 // fill reads rows until there are n, or all when n is negative.
-func (c *cursor) fill(n int) error {
+func (c *cursor) fill(ctx context.Context, n int) error {
+	if c.r != nil && c.r.l != nil {
+		c.r.l.SetContext(ctx) // that of the statement which began the rows has ended
+	}
 	for c.r != nil && (n < 0 || len(c.rows) < n) {
 		if !c.r.Next() {
 			return c.finish()
@@ -83,10 +86,10 @@ func (c *cursor) finish() error {
 }
 
 // holdCursors reads what is left of cursors WITH HOLD, before their transaction ends.
-func (x *Session) holdCursors() error {
+func (x *Session) holdCursors(ctx context.Context) error {
 	for _, c := range x.cursors {
 		if c.hold && !c.held {
-			if err := c.fill(-1); err != nil {
+			if err := c.fill(ctx, -1); err != nil {
 				return err
 			}
 			c.held = true
@@ -118,12 +121,12 @@ func (x *Session) closeCursor(name string) (*Result, error) {
 	return done("CLOSE CURSOR"), c.finish()
 }
 
-func (x *Session) fetch(s *ir.Fetch) (*Result, error) {
+func (x *Session) fetch(ctx context.Context, s *ir.Fetch) (*Result, error) {
 	c := x.cursors[s.Cursor]
 	if c == nil {
 		return nil, sqlerr.New("34000", `cursor "%s" does not exist`, s.Cursor)
 	}
-	rows, err := c.move(s)
+	rows, err := c.move(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +139,7 @@ func (x *Session) fetch(s *ir.Fetch) (*Result, error) {
 }
 
 // move goes through the rows as FETCH describes and returns those it passes, in that order.
-func (c *cursor) move(s *ir.Fetch) ([][]types.Value, error) {
+func (c *cursor) move(ctx context.Context, s *ir.Fetch) ([][]types.Value, error) {
 	n, back := s.Count, false
 	switch s.How {
 	case "NEXT", "FORWARD", "":
@@ -149,13 +152,13 @@ func (c *cursor) move(s *ir.Fetch) ([][]types.Value, error) {
 			n = 1
 		}
 	case "FIRST":
-		return c.absolute(1)
+		return c.absolute(ctx, 1)
 	case "LAST":
-		return c.absolute(-1)
+		return c.absolute(ctx, -1)
 	case "ABSOLUTE":
-		return c.absolute(n)
+		return c.absolute(ctx, n)
 	case "RELATIVE":
-		return c.relative(n)
+		return c.relative(ctx, n)
 	}
 	if n < 0 && !s.All {
 		n, back = -n, !back
@@ -170,7 +173,7 @@ func (c *cursor) move(s *ir.Fetch) ([][]types.Value, error) {
 	if !s.All {
 		want = c.at + int(n)
 	}
-	if err := c.fill(want); err != nil {
+	if err := c.fill(ctx, want); err != nil {
 		return nil, err
 	}
 	end := len(c.rows)
@@ -213,22 +216,22 @@ func (c *cursor) backward(n int64, all bool) ([][]types.Value, error) {
 	return out, nil
 }
 
-func (c *cursor) absolute(n int64) ([][]types.Value, error) {
+func (c *cursor) absolute(ctx context.Context, n int64) ([][]types.Value, error) {
 	if n < 0 {
-		if err := c.fill(-1); err != nil {
+		if err := c.fill(ctx, -1); err != nil {
 			return nil, err
 		}
 		n = int64(len(c.rows)) + n + 1
-	} else if err := c.fill(int(n)); err != nil {
+	} else if err := c.fill(ctx, int(n)); err != nil {
 		return nil, err
 	}
 	c.at = int(min(max(n, 0), int64(len(c.rows))+1))
 	return c.current(), nil
 }
 
-func (c *cursor) relative(n int64) ([][]types.Value, error) {
+func (c *cursor) relative(ctx context.Context, n int64) ([][]types.Value, error) {
 	if n == 0 {
 		return c.current(), nil
 	}
-	return c.absolute(max(int64(c.at)+n, 0))
+	return c.absolute(ctx, max(int64(c.at)+n, 0))
 }

@@ -37,6 +37,7 @@ type Result struct {
 	closed bool
 	err    error
 	after  func(r *Result, err error) error // ends the statement: the gate, the transaction, the span
+	finish func(error) error                // of the last Resume, until the next Suspend
 }
 
 // done is the result of a statement that gives nothing but its tag.
@@ -107,11 +108,40 @@ func (r *Result) Close() error {
 			err = r.l.Explain(e)
 		}
 	}
+	if r.finish != nil {
+		err = r.finish(err)
+	}
 	if r.after != nil {
 		err = r.after(r, err)
 	}
 	r.err = err
 	return err
+}
+
+// Suspend tells that the rows aren't read on for now: the session may run other statements, or be idle. It is for
+// results of portals.
+func (r *Result) Suspend() {
+	if r.x == nil || r.closed {
+		return
+	}
+	if r.finish != nil {
+		r.finish(nil)
+		r.finish = nil
+		return
+	}
+	r.x.suspend()
+}
+
+// Resume makes a suspended result ready to be read on.
+func (r *Result) Resume(ctx context.Context) {
+	if r.x == nil || r.closed || r.finish != nil {
+		return
+	}
+	var run context.Context
+	run, r.finish = r.x.start(ctx, r.x.stmt.Load().text)
+	if r.l != nil {
+		r.l.SetContext(run)
+	}
 }
 
 // Affected is the number of rows that were changed, or read.

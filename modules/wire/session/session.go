@@ -226,6 +226,17 @@ func (x *Session) start(ctx context.Context, text string) (context.Context, func
 	}
 }
 
+// suspend leaves the running statement between two of its rows.
+func (x *Session) suspend() {
+	x.runMu.Lock()
+	x.run, x.cancel = nil, nil
+	x.runMu.Unlock()
+	s := *x.stmt.Load()
+	s.state, s.since = x.stateName(), time.Now()
+	x.stmt.Store(&s)
+	x.idle()
+}
+
 func (x *Session) stateName() string {
 	switch x.Status() {
 	case 'T':
@@ -238,6 +249,7 @@ func (x *Session) stateName() string {
 
 // idle starts the clock of a session that holds the writer's place, or whose own time-out asks for it.
 func (x *Session) idle() {
+	x.stopIdling()
 	limit := x.vars.idleInTransaction
 	if limit == 0 && x.block.writer {
 		limit = max(x.server.o.IdleInTransaction, 0)

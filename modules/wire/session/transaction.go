@@ -128,7 +128,7 @@ func (x *Session) commitBlock(ctx context.Context) error {
 		return nil
 	}
 	x.closeCursors(func(c *cursor) bool { return !c.hold })
-	if err := x.holdCursors(); err != nil {
+	if err := x.holdCursors(ctx); err != nil {
 		x.rollbackBlock()
 		return err
 	}

@@ -56,7 +56,7 @@ func (x *Session) runUtility(ctx context.Context, st *ir.Statement, args []types
 	case *ir.DeclareCursor:
 		return x.declare(ctx, st, s, args)
 	case *ir.Fetch:
-		return x.fetch(s)
+		return x.fetch(ctx, s)
 	case *ir.CloseCursor:
 		return x.closeCursor(s.Name)
 

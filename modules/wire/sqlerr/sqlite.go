@@ -49,7 +49,14 @@ func FromSQLite(err error) *Error {
 		}
 	}
 	var s *sqlite3.Error
-	if !errors.As(err, &s) {
+	var code sqlite3.ErrorCode
+	if !errors.As(err, &s) && errors.As(err, &code) {
+		// The binding itself returns bare codes where it doesn't ask SQLite.
+		out := fromCode(code, code.ExtendedCode(), err.Error())
+		out.Err = err
+		return out
+	}
+	if s == nil {
 		if errors.Is(err, sqlite3.INTERRUPT) {
 			return canceled(err)
 		}
@@ -65,7 +72,7 @@ func FromSQLite(err error) *Error {
 		carried.Err = err
 		return carried
 	}
-	out := fromCode(s, text)
+	out := fromCode(s.Code(), s.ExtendedCode(), text)
 	out.Err = err
 	return out
 }
@@ -85,8 +92,8 @@ func canceled(err error) *Error {
 	return out
 }
 
-func fromCode(s *sqlite3.Error, text string) *Error {
-	switch s.ExtendedCode() {
+func fromCode(code sqlite3.ErrorCode, extended sqlite3.ExtendedErrorCode, text string) *Error {
+	switch extended {
 	case sqlite3.CONSTRAINT_UNIQUE, sqlite3.CONSTRAINT_PRIMARYKEY, sqlite3.CONSTRAINT_ROWID:
 		return unique(text)
 	case sqlite3.CONSTRAINT_NOTNULL:
@@ -102,11 +109,11 @@ func fromCode(s *sqlite3.Error, text string) *Error {
 		return New("40001", "could not serialize access due to concurrent update").
 			My(1213, "Deadlock found when trying to get lock; try restarting transaction").WithHint("Run the transaction again.")
 	}
-	switch s.Code() {
+	switch code {
 	case sqlite3.BUSY, sqlite3.LOCKED:
 		return New("55P03", "canceling statement due to lock timeout").My(1205, "Lock wait timeout exceeded; try restarting transaction")
 	case sqlite3.INTERRUPT:
-		return canceled(s)
+		return canceled(code)
 	case sqlite3.READONLY:
 		return New("25006", "cannot execute the statement: the database is read-only").My(1290, "The server is running in read-only mode so it cannot execute this statement")
 	case sqlite3.FULL:
