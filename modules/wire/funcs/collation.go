@@ -40,16 +40,17 @@ func CompareDecimal(a, b []byte) int {
 	return x.Cmp(y)
 }
 
-// CompareTime is the collation bop_time, for MySQL's TIME that can be negative or longer than a day.
+// CompareTime is the collation bop_time, for MySQL's TIME that can be negative or longer than a day. What isn't a time comes
+// before.
 func CompareTime(a, b []byte) int {
 	x, ok1 := types.ParseStoredTime(a)
 	y, ok2 := types.ParseStoredTime(b)
 	switch {
-	case !ok1 || !ok2:
+	case !ok1 && !ok2:
 		return bytes.Compare(a, b)
-	case x < y:
+	case !ok1 || ok2 && x < y:
 		return -1
-	case x > y:
+	case !ok2 || x > y:
 		return 1
 	}
 	return 0

@@ -7,13 +7,18 @@ import (
 	"github.com/bop-platform/bop/modules/wire/types"
 )
 
-// stampOf returns DATETIME with as many digits of a second as its first time argument has.
+// stampOf returns DATETIME with as many digits of a second as its time arguments have; without a number of digits the
+// value itself shows them.
 func stampOf(ts []types.Type) types.Type {
 	t := types.Type{Kind: types.Timestamp, Len: 1}
 	for _, a := range ts {
-		if a.IsTime() && a.Kind != types.Date {
-			t.Len = max(t.Len, a.Len)
+		if !a.IsTime() || a.Kind == types.Date {
+			continue
 		}
+		if a.Len == 0 {
+			return types.T(types.Timestamp)
+		}
+		t.Len = max(t.Len, a.Len)
 	}
 	return t
 }
@@ -24,14 +29,22 @@ func timeOfType(ts []types.Type) types.Type {
 	return t
 }
 
-// fixed returns a time type with digits after the second.
-func fixed(k types.Kind, digits int32) func([]types.Type) types.Type {
+// fixed returns a time type without a fraction, or with the one that an argument asks for.
+func fixed(k types.Kind) func([]types.Type) types.Type {
 	return func(ts []types.Type) types.Type {
 		if len(ts) > 0 {
-			return types.Type{Kind: k, Len: 7} // NOW(n): up to six digits
+			return types.T(k)
 		}
-		return types.Type{Kind: k, Len: digits + 1}
+		return types.Type{Kind: k, Len: 1}
 	}
+}
+
+// secondsOf returns a time type with the digits of a number of seconds.
+func secondsOf(k types.Kind, seconds types.Type) types.Type {
+	if seconds.Kind == types.Numeric && seconds.Len <= 0 {
+		return types.T(k)
+	}
+	return types.Type{Kind: k, Len: min(max(asDecimal(seconds).Scale, 0), 6) + 1}
 }
 
 // localNow is the session's clock at the start of the statement, cut to digits of a second.
@@ -76,12 +89,12 @@ func part(name string, whole bool, f func(m types.MyTime) int64) myFunc {
 
 func init() {
 	alias := func(name string, f myFunc) myFunc { f.as = "my_" + f.name; f.name = name; return f }
-	now := myFunc{name: "now", args: kinds(tInt), optional: 1, result: tStamp, resultOf: fixed(tStamp, 0), session: true,
+	now := myFunc{name: "now", args: kinds(tInt), optional: 1, result: tStamp, resultOf: fixed(tStamp), session: true,
 		call: func(e *Env, a []types.Value) (types.Value, error) { return types.TimestampValue(localNow(e, a)), nil }}
 	curdate := myFunc{name: "curdate", result: tDate, session: true, call: func(e *Env, a []types.Value) (types.Value, error) {
 		return types.DateValue(timestampToDate(localNow(e, nil))), nil
 	}}
-	curtime := myFunc{name: "curtime", args: kinds(tInt), optional: 1, result: tTime, resultOf: fixed(tTime, 0), session: true,
+	curtime := myFunc{name: "curtime", args: kinds(tInt), optional: 1, result: tTime, resultOf: fixed(tTime), session: true,
 		call: func(e *Env, a []types.Value) (types.Value, error) {
 			_, us := types.SplitTimestamp(localNow(e, a))
 			return types.TimeValue(us), nil
@@ -90,19 +103,19 @@ func init() {
 	implementMy(
 		now, alias("current_timestamp", now), alias("localtime", now), alias("localtimestamp", now),
 		curdate, alias("current_date", curdate), curtime, alias("current_time", curtime),
-		myFunc{name: "sysdate", args: kinds(tInt), optional: 1, result: tStamp, resultOf: fixed(tStamp, 0), effect: true,
+		myFunc{name: "sysdate", args: kinds(tInt), optional: 1, result: tStamp, resultOf: fixed(tStamp), effect: true,
 			call: func(e *Env, a []types.Value) (types.Value, error) {
 				ts, _, _ := types.LocalTimestamp(types.TimestampOf(clockNow()), e.location())
 				return types.TimestampValue(cutMicros(ts, a)), nil
 			}},
-		myFunc{name: "utc_timestamp", args: kinds(tInt), optional: 1, result: tStamp, resultOf: fixed(tStamp, 0), session: true,
+		myFunc{name: "utc_timestamp", args: kinds(tInt), optional: 1, result: tStamp, resultOf: fixed(tStamp), session: true,
 			call: func(e *Env, a []types.Value) (types.Value, error) {
 				return types.TimestampValue(cutMicros(types.TimestampOf(e.statementNow()), a)), nil
 			}},
 		myFunc{name: "utc_date", result: tDate, session: true, call: func(e *Env, a []types.Value) (types.Value, error) {
 			return types.DateValue(timestampToDate(types.TimestampOf(e.statementNow()))), nil
 		}},
-		myFunc{name: "utc_time", args: kinds(tInt), optional: 1, result: tTime, resultOf: fixed(tTime, 0), session: true,
+		myFunc{name: "utc_time", args: kinds(tInt), optional: 1, result: tTime, resultOf: fixed(tTime), session: true,
 			call: func(e *Env, a []types.Value) (types.Value, error) {
 				_, us := types.SplitTimestamp(cutMicros(types.TimestampOf(e.statementNow()), a))
 				return types.TimeValue(us), nil
@@ -204,7 +217,7 @@ func init() {
 			return types.DateValue(int32(days)), nil
 		}},
 		myFunc{name: "maketime", args: kinds(tInt, tInt, tDec), result: tTime, resultOf: func(ts []types.Type) types.Type {
-			return types.Type{Kind: types.Time, Len: min(max(asDecimal(ts[2]).Scale, 0), 6) + 1}
+			return secondsOf(types.Time, ts[2])
 		}, call: func(_ *Env, a []types.Value) (types.Value, error) {
 			s, err := numberOf(a[2])
 			if err != nil || a[1].I < 0 || a[1].I > 59 || s.Sign() < 0 || s.Cmp(types.DecimalFromInt(60)) >= 0 {
@@ -247,9 +260,7 @@ func init() {
 			}
 			return clampTime(x - y), nil
 		}},
-		myFunc{name: "timediff", args: kinds(tText, tText), result: tTime, as: "my_timediff_text", resultOf: func([]types.Type) types.Type {
-			return types.Type{Kind: types.Time, Len: 7}
-		}, call: func(_ *Env, a []types.Value) (types.Value, error) {
+		myFunc{name: "timediff", args: kinds(tText, tText), result: tTime, as: "my_timediff_text", call: func(_ *Env, a []types.Value) (types.Value, error) {
 			x, isDate1, ok1 := anyTime(a[0].B)
 			y, isDate2, ok2 := anyTime(a[1].B)
 			if !ok1 || !ok2 || isDate1 != isDate2 {
@@ -278,7 +289,7 @@ func init() {
 			return types.DateValue(int32(a[0].I - daysToZero)), nil
 		}},
 		myFunc{name: "sec_to_time", args: kinds(tDec), result: tTime, resultOf: func(ts []types.Type) types.Type {
-			return types.Type{Kind: types.Time, Len: min(max(asDecimal(ts[0]).Scale, 0), 6) + 1}
+			return secondsOf(types.Time, ts[0])
 		}, call: func(_ *Env, a []types.Value) (types.Value, error) {
 			d, err := numberOf(a[0])
 			if err != nil {
@@ -313,7 +324,7 @@ func init() {
 			return types.DecimalValue(types.NewDecimal(us, 6).TrimZeros()), nil
 		}},
 		myFunc{name: "from_unixtime", args: kinds(tDec), result: tStamp, session: true, as: "my_from_unixtime", resultOf: func(ts []types.Type) types.Type {
-			return types.Type{Kind: types.Timestamp, Len: min(max(asDecimal(ts[0]).Scale, 0), 6) + 1}
+			return secondsOf(types.Timestamp, ts[0])
 		}, call: fromUnix},
 		myFunc{name: "from_unixtime", args: kinds(tDec, tText), result: tText, session: true, as: "my_from_unixtime_format", call: func(e *Env, a []types.Value) (types.Value, error) {
 			v, err := fromUnix(e, a)
@@ -365,6 +376,17 @@ func init() {
 			}
 			return extractUnit(e, strings.ToUpper(string(a[0].B)), types.MyTime{}, us)
 		}},
+		myFunc{name: "extract", args: kinds(tText, tText), result: tInt, as: "my_extract_text", call: func(e *Env, a []types.Value) (types.Value, error) {
+			unit := strings.ToUpper(string(a[0].B))
+			if m, ok := types.ParseMySQLDateTime(a[1].B); ok && (m.HasTime || !timeUnit(unit)) {
+				return extractUnit(e, unit, m, m.Micros)
+			}
+			us, _, ok := types.ParseMySQLTime(a[1].B)
+			if !ok {
+				return null, nil
+			}
+			return extractUnit(e, unit, types.MyTime{}, us)
+		}},
 		myFunc{name: "date_format", args: kinds(tStamp, tText), result: tText, call: func(_ *Env, a []types.Value) (types.Value, error) {
 			m, ok := stamp(a[0])
 			if !ok {
@@ -386,9 +408,7 @@ func init() {
 			}
 			return types.StringValue(f), nil
 		}},
-		myFunc{name: "str_to_date", args: kinds(tText, tText), result: tStamp, session: true, call: strToDate, resultOf: func([]types.Type) types.Type {
-			return types.Type{Kind: tStamp, Len: 1}
-		}},
+		myFunc{name: "str_to_date", args: kinds(tText, tText), result: tStamp, session: true, call: strToDate},
 	)
 
 	for _, k := range []struct {
@@ -708,6 +728,16 @@ func unitsBetween(unit string, x, y types.MyTime) (types.Value, error) {
 		return null, nil
 	}
 	return types.IntValue(us / mult), nil
+}
+
+// timeUnit reports whether all of a unit is less than a day.
+func timeUnit(unit string) bool {
+	for _, prefix := range [...]string{"HOUR", "MINUTE", "SECOND", "MICROSECOND"} {
+		if strings.HasPrefix(unit, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // extractUnit is EXTRACT(unit FROM x); units of several parts give one number of all their digits.

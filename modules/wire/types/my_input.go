@@ -495,23 +495,29 @@ func Convert(to, from Type, v Value, in *Input) (Value, error) {
 			var b [8]byte
 			copy(b[8-len(v.B):], v.B)
 			return myFitInt(to, int64(binary.BigEndian.Uint64(b[:])), in)
-		case from.Kind == Date || from.Kind == Timestamp || from.Kind == TimestampTZ || from.Kind == Time:
+		case from.IsTime():
 			d, _ := MySQLDecimal(appendPackedTime(nil, from, v, in))
 			return myDecimalToInt(to, d, in)
 		}
 	case Float4, Float8:
-		switch v.Class {
-		case Int:
+		switch {
+		case v.Class == Int:
 			return myFloat(to, float64(v.I), in)
-		case Float:
+		case v.Class == Float:
 			return myFloat(to, v.F, in)
+		case from.IsTime():
+			f, _ := MySQLFloat(appendPackedTime(nil, from, v, in))
+			return myFloat(to, f, in)
 		}
 	case Numeric:
-		switch v.Class {
-		case Int:
+		switch {
+		case v.Class == Int:
 			return myDecimal(to, DecimalFromInt(v.I), in)
-		case Float:
+		case v.Class == Float:
 			return myDecimal(to, DecimalFromFloat(v.F, 17), in)
+		case from.IsTime():
+			d, _ := MySQLDecimal(appendPackedTime(nil, from, v, in))
+			return myDecimal(to, d, in)
 		}
 	case Bit:
 		switch v.Class {

@@ -1,6 +1,7 @@
 package types
 
 import (
+	"bytes"
 	"math"
 	"strconv"
 	"time"
@@ -44,24 +45,25 @@ func AppendMySQLText(dst []byte, t Type, v Value, f *MyFormat) []byte {
 		if len(v.B) < 19 { // STR_TO_DATE gives dates and times as well
 			return append(dst, v.B...)
 		}
-		return appendMyFraction(dst, v.B, t.myFraction())
+		return appendMyFraction(dst, v.B, int(t.Len)-1)
 	case TimestampTZ:
 		ts, ok := ParseStoredTimestamp(v.B)
 		if !ok || ts == InfiniteTimestamp || ts == MinusInfiniteTimestamp {
-			return appendMyFraction(dst, v.B, t.myFraction())
+			return appendMyFraction(dst, v.B, int(t.Len)-1)
 		}
 		ts, _, _ = LocalTimestamp(ts, f.location())
 		var buf [32]byte
-		return appendMyFraction(dst, AppendTimestamp(buf[:0], ts), t.myFraction())
+		return appendMyFraction(dst, AppendTimestamp(buf[:0], ts), int(t.Len)-1)
 	case Time:
-		return appendMyFraction(dst, v.B, t.myFraction())
+		return appendMyFraction(dst, v.B, int(t.Len)-1)
 	case Interval:
 		return AppendPGText(dst, t, v, nil)
 	}
 	return append(dst, v.B...)
 }
 
-// appendMyFraction appends a stored time or timestamp with exactly n digits of fraction.
+// appendMyFraction appends a stored time or timestamp with exactly n digits of fraction; n below 0: six, or none when they
+// are zero.
 func appendMyFraction(dst, b []byte, n int) []byte {
 	if len(b) == 0 || !isDigit(b[len(b)-1]) {
 		return append(dst, b...)
@@ -74,11 +76,17 @@ func appendMyFraction(dst, b []byte, n int) []byte {
 		}
 	}
 	dst = append(dst, b[:point]...)
+	digits := b[min(point+1, len(b)):]
+	if n < 0 {
+		n = 6
+		if len(bytes.Trim(digits, "0")) == 0 {
+			n = 0
+		}
+	}
 	if n == 0 {
 		return dst
 	}
 	dst = append(dst, '.')
-	digits := b[min(point+1, len(b)):]
 	for i := range n {
 		if i < len(digits) {
 			dst = append(dst, digits[i])
