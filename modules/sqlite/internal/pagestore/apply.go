@@ -2,7 +2,6 @@ package pagestore
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/bop-platform/bop/modules/sqlite/internal/page"
 	"github.com/bop-platform/bop/modules/sqlite/internal/record"
@@ -159,12 +158,10 @@ func (s *Store) finish(pos uint64, r *record.Record, st page.State) error {
 	if len(s.pending) > 0 {
 		return fmt.Errorf("transaction %d arrived while others are proposed here", r.TXID)
 	}
+	s.soil()
 	s.install(changes, next)
 	s.executed = next
 	s.logged += a.bytes
-	if s.commits++; s.commits == 1 {
-		s.dirty = time.Now()
-	}
 	s.advance(next, pos)
 	return nil
 }

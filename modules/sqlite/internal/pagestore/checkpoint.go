@@ -36,7 +36,7 @@ func (s *Store) checkpoint(ctx context.Context, file func(size uint32) (*pagefil
 		return 0, nil
 	}
 	s.mu.Lock()
-	logged, commits := s.logged, s.commits
+	logged := s.logged
 	began := time.Now()
 	s.mu.Unlock()
 
@@ -80,7 +80,7 @@ func (s *Store) checkpoint(ctx context.Context, file func(size uint32) (*pagefil
 	}
 	// The snapshot would keep what the checkpoint has just made superfluous.
 	sn.Release()
-	s.rebase(t, logged, commits, began)
+	s.rebase(t, logged, began)
 	return len(nos), nil
 }
 
@@ -112,14 +112,12 @@ func (s *Store) changed(ctx context.Context, sn *Snapshot) ([]uint32, error) {
 }
 
 // rebase puts the store on a new tree, whose reference it takes over, and forgets what that made superfluous.
-func (s *Store) rebase(t *pagefile.Tree, logged, commits int64, began time.Time) {
+func (s *Store) rebase(t *pagefile.Tree, logged int64, began time.Time) {
 	s.mu.Lock()
 	old := s.base
 	s.base = t
 	s.logged -= logged
-	if s.commits -= commits; s.commits > 0 {
-		s.dirty = began
-	}
+	s.dirty = began // of what has come since
 	s.mu.Unlock()
 	old.Release()
 	s.Collect()

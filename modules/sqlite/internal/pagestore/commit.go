@@ -89,13 +89,11 @@ func (s *Store) Commit(ctx context.Context, sn *Snapshot, o *Overlay) (*Pending,
 	case sn.lost || s.executed.TXID != sn.State.TXID:
 		err = ErrSerialization
 	default:
+		s.soil()
 		s.install(b.changes, b.state)
 		s.executed = b.state
 		sn.State = b.state // its owner sees what it wrote
 		s.logged += b.bytes + int64(len(b.rec))
-		if s.commits++; s.commits == 1 {
-			s.dirty = time.Now()
-		}
 		s.pending = append(s.pending, p)
 		// Under the lock: the log must see the records in the order in which they chain.
 		s.propose(ctx, b.rec, func(pos uint64, err error) { s.acknowledge(p, pos, err) })
@@ -105,6 +103,13 @@ func (s *Store) Commit(ctx context.Context, sn *Snapshot, o *Overlay) (*Pending,
 		return nil, err
 	}
 	return p, nil
+}
+
+// soil notes when the first commit after a checkpoint comes. mu is held.
+func (s *Store) soil() {
+	if s.executed.TXID == s.base.State.TXID {
+		s.dirty = time.Now()
+	}
 }
 
 // install adds versions above all others. mu is held.

@@ -172,7 +172,7 @@ type Stats struct {
 	VersionBytes, SpilledBytes int64
 	Versions                   int   // pages with versions above the page file
 	LogBytes                   int64 // since the last checkpoint
-	Commits                    int64 // since the last checkpoint
+	Commits                    int64 // committed since the last checkpoint
 	DirtySince                 time.Time
 	Snapshots, Writers         int
 	Pending                    int
@@ -182,7 +182,7 @@ type Stats struct {
 func (s *Store) Stats() Stats {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return Stats{s.bytes, s.spilled, len(s.pages), s.logged, s.commits, s.dirty, len(s.snaps), s.place.waiting(), len(s.pending)}
+	return Stats{s.bytes, s.spilled, len(s.pages), s.logged, int64(s.committed.TXID - s.base.State.TXID), s.dirty, len(s.snaps), s.place.waiting(), len(s.pending)}
 }
 
 // Failed is why the store is out of service, nil if it isn't.
@@ -250,7 +250,7 @@ func (s *Store) waitForRoom(ctx context.Context) error {
 	for waited := false; ; waited = true {
 		s.mu.RLock()
 		// What old snapshots keep in memory is nothing that a checkpoint could change.
-		full, room, err := s.o.HighWater > 0 && s.bytes > s.o.HighWater && s.commits > 0, s.room, s.ckptErr
+		full, room, err := s.o.HighWater > 0 && s.bytes > s.o.HighWater && s.committed.TXID > s.base.State.TXID, s.room, s.ckptErr
 		s.mu.RUnlock()
 		if !full {
 			return nil
