@@ -20,6 +20,9 @@ func base(t types.Type) types.Type {
 // settle gives an open node the type text.
 func (b *builder) settle(n *node) *node {
 	if !n.open {
+		if b.my() {
+			return b.single(n)
+		}
 		return n
 	}
 	return b.coerce(n, b.openType(n), implicit)
@@ -31,7 +34,7 @@ func (b *builder) coerce(n *node, t types.Type, level funcs.Level) *node {
 		return b.close(n, t, level)
 	}
 	if n.row != nil && n.sql == "" {
-		n = b.record(n)
+		n = b.record(b.single(n))
 	}
 	if n.typ == t {
 		return n

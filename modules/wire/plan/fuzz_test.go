@@ -6,13 +6,17 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/bop-platform/bop/modules/wire/dialect/postgres"
 	"github.com/bop-platform/bop/modules/wire/plan"
 )
 
-// FuzzBuild looks for panics, and for plans that SQLite doesn't compile.
-func FuzzBuild(f *testing.F) {
-	files, err := filepath.Glob("testdata/postgres/*.txt")
+// FuzzBuildPostgres and FuzzBuildMySQL look for panics, and for plans that SQLite doesn't compile.
+func FuzzBuildPostgres(f *testing.F) { fuzzBuild(f, "postgres") }
+
+// FuzzBuildMySQL is FuzzBuildPostgres for the other dialect.
+func FuzzBuildMySQL(f *testing.F) { fuzzBuild(f, "mysql") }
+
+func fuzzBuild(f *testing.F, dialectName string) {
+	files, err := filepath.Glob("testdata/" + dialectName + "/*.txt")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -36,17 +40,17 @@ func FuzzBuild(f *testing.F) {
 		}
 	}
 	d := openDB(f)
-	if got := d.command("setup", "postgres", setup); got != "" {
+	if got := d.command("setup", dialectName, setup); got != "" {
 		f.Fatal(got)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		list, err := postgres.Parse(text)
+		list, _, err := parse(dialectName, text)
 		if err != nil {
 			return
 		}
 		for _, st := range list {
 			p, err := plan.Build(st, &d.env)
-			if err != nil || len(p.Params) > 100 {
+			if err != nil || len(p.Params) > 100 || p.SQL == "" {
 				continue
 			}
 			s, _, err := d.c.Prepare(p.SQL)
