@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/bop-platform/bop/modules/wire/funcs"
 	"github.com/bop-platform/bop/modules/wire/ir"
@@ -61,6 +62,19 @@ type function struct {
 
 var functions []*function
 
+// dispatcher is the one function of SQLite that all scalar functions of this package are: making a hundred known to each
+// connection would take longer than opening it.
+const dispatcher = "bop_catalog"
+
+// byName finds a function for the dispatcher.
+var byName = sync.OnceValue(func() map[string]*function {
+	m := make(map[string]*function, len(functions))
+	for _, f := range functions {
+		m[f.name] = f
+	}
+	return m
+})
+
 // setFunctions are the set-returning ones.
 var setFunctions []*setFunction
 
@@ -88,8 +102,10 @@ func add(name string, run func(c *call) (any, error), sigs ...*funcs.Signature) 
 	functions = append(functions, f)
 	for _, s := range sigs {
 		s.Name = name
-		// SQLite knows the function by a name of its own: clients' and SQLite's own functions don't meet.
-		s.SQL = "bop_" + name + "($*)"
+		s.SQL = dispatcher + "('" + name + "')"
+		if len(s.Args) > 0 {
+			s.SQL = dispatcher + "('" + name + "', $*)"
+		}
 		funcs.Define([]ir.Dialect{ir.Postgres}, s)
 	}
 	return f
@@ -117,39 +133,36 @@ func addSet(name string, columns []funcs.ResultColumn, result types.Kind, option
 
 // registerFunctions makes the functions known to a connection.
 func registerFunctions(c *sqlite3.Conn, o *Objects) error {
-	for _, f := range functions {
-		counts := map[int]bool{}
-		for _, s := range f.sigs {
-			for n := len(s.Args) - s.Optional; n <= len(s.Args); n++ {
-				counts[n] = true
+	run := func(ctx sqlite3.Context, arg ...sqlite3.Value) {
+		if len(arg) == 0 {
+			return
+		}
+		f := byName()[string(arg[0].RawText())]
+		if f == nil {
+			ctx.ResultError(sqlerr.Carry(sqlerr.New("42883", "function %s does not exist", arg[0].Text())))
+			return
+		}
+		defer func() {
+			if p := recover(); p != nil {
+				ctx.ResultError(sqlerr.Carry(sqlerr.New("XX000", "function %s failed: %v", f.name, p)))
+			}
+		}()
+		list := make([]any, len(arg)-1)
+		for i, a := range arg[1:] {
+			if list[i] = plain(a); list[i] == nil && !f.null {
+				ctx.ResultNull()
+				return
 			}
 		}
-		for n := range counts {
-			run := func(ctx sqlite3.Context, arg ...sqlite3.Value) {
-				defer func() {
-					if p := recover(); p != nil {
-						ctx.ResultError(sqlerr.Carry(sqlerr.New("XX000", "function %s failed: %v", f.name, p)))
-					}
-				}()
-				list := make([]any, len(arg))
-				for i, a := range arg {
-					list[i] = plain(a)
-					if list[i] == nil && !f.null {
-						ctx.ResultNull()
-						return
-					}
-				}
-				v, err := f.run(&call{Objects: o, db: c, arg: list})
-				if err != nil {
-					ctx.ResultError(sqlerr.Carry(err))
-					return
-				}
-				give(ctx, v)
-			}
-			if err := c.CreateFunction("bop_"+f.name, n, sqlite3.INNOCUOUS, run); err != nil {
-				return fmt.Errorf("register function %s: %w", f.name, err)
-			}
+		v, err := f.run(&call{Objects: o, db: c, arg: list})
+		if err != nil {
+			ctx.ResultError(sqlerr.Carry(err))
+			return
 		}
+		give(ctx, v)
+	}
+	if err := c.CreateFunction(dispatcher, -1, sqlite3.INNOCUOUS, run); err != nil {
+		return fmt.Errorf("register function %s: %w", dispatcher, err)
 	}
 	for _, s := range setFunctions {
 		columns := []string{"value"}

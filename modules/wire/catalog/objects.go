@@ -300,26 +300,36 @@ func (o *Objects) NameOf(k types.Kind, oid uint32) string {
 }
 
 func (o *Objects) roleName(oid uint32) string {
-	for _, r := range allRoles(&view{src: o.src, s: o.src.Schema()}) {
+	if oid == oidOwner {
+		return ownerName
+	}
+	for _, r := range o.src.Users() {
 		if roleOID(r.Name) == oid {
 			return r.Name
 		}
 	}
-	return ""
+	if u := o.src.User(); roleOID(u) == oid {
+		return u
+	}
+	return owners(o.src.Schema())[oid]
+}
+
+// owners are the roles that own something.
+func owners(s *schema.Schema) map[uint32]string {
+	return s.Memo("owners", func() any {
+		m := map[uint32]string{}
+		for _, t := range s.Tables {
+			m[roleOID(t.Owner)] = roleName(t.Owner)
+		}
+		for _, n := range s.Namespaces {
+			m[roleOID(n.Owner)] = roleName(n.Owner)
+		}
+		return m
+	}).(map[uint32]string)
 }
 
 // systemRelation returns the catalog relation with an OID.
-func systemRelation(oid uint32) *relation {
-	if oid == 0 {
-		return nil
-	}
-	for _, r := range relations().list {
-		if r.oid == oid {
-			return r
-		}
-	}
-	return nil
-}
+func systemRelation(oid uint32) *relation { return relations().byOID[oid] }
 
 // FormatType is format_type: a type's name as SQL writes it, with its modifier unless that is negative.
 func (o *Objects) FormatType(oid uint32, typmod int32) string {
@@ -358,10 +368,8 @@ func (o *Objects) FormatType(oid uint32, typmod int32) string {
 			return schema.RelationText(path, t.Namespace, t.Name) + "[]"
 		}
 	}
-	for _, r := range relations().list {
-		if r.rowType == oid {
-			return schema.QuoteIdent(r.name)
-		}
+	if r := relations().byRowType[oid]; r != nil {
+		return schema.QuoteIdent(r.name)
 	}
 	return "???"
 }

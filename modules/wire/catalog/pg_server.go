@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"encoding/json"
+	"maps"
 	"net"
 	"slices"
 	"strconv"
@@ -139,9 +140,10 @@ func allRoles(v *view) []Role {
 		list = append(list, Role{Name: u, Login: true})
 	}
 	if v.s != nil {
-		for _, r := range v.s.SortedTables() {
-			if r.Owner != "" && !has(r.Owner) {
-				list = append(list, Role{Name: r.Owner})
+		all := owners(v.s)
+		for _, oid := range slices.Sorted(maps.Keys(all)) {
+			if !has(all[oid]) {
+				list = append(list, Role{Name: all[oid]})
 			}
 		}
 	}

@@ -42,8 +42,10 @@ type relation struct {
 
 // registry is all relations.
 type registry struct {
-	list   []*relation
-	byName map[relationKey]*relation
+	list      []*relation
+	byName    map[relationKey]*relation
+	byOID     map[uint32]*relation
+	byRowType map[uint32]*relation
 }
 
 type relationKey struct {
@@ -52,7 +54,7 @@ type relationKey struct {
 }
 
 var relations = sync.OnceValue(func() *registry {
-	r := &registry{byName: map[relationKey]*relation{}}
+	r := &registry{byName: map[relationKey]*relation{}, byOID: map[uint32]*relation{}, byRowType: map[uint32]*relation{}}
 	for _, line := range lines("relations.tsv") {
 		f := strings.Split(line, "\t")
 		rel := &relation{dialect: ir.Postgres, namespace: f[0], name: f[1], oid: parseOID(f[2]), kind: f[3][0], rowType: parseOID(f[4])}
@@ -144,6 +146,9 @@ func (r *registry) add(rel *relation) {
 	rel.table.OID, rel.table.RowType, rel.table.SQLName = rel.oid, rel.rowType, rel.module
 	rel.table.LastColumn = int16(len(rel.columns))
 	r.list = append(r.list, rel)
+	if rel.oid != 0 {
+		r.byOID[rel.oid], r.byRowType[rel.rowType] = rel, rel
+	}
 	name := rel.name
 	if rel.dialect == ir.MySQL {
 		name = strings.ToLower(name)

@@ -235,7 +235,17 @@ func (w *work) makeTable(t *Table, indexes []*Index) error {
 			return err
 		}
 	}
-	return nil
+	if !w.mysql {
+		return nil
+	}
+	// Foreign keys that came before their table find it now.
+	var waiting []Reference
+	for _, r := range w.s.Referencing(t) {
+		if r.Constraint.RefTable == 0 {
+			waiting = append(waiting, r)
+		}
+	}
+	return w.point(waiting, t)
 }
 
 // tableError words what SQLite has against a table's definition.

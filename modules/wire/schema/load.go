@@ -134,60 +134,50 @@ func (s *Schema) add(oid uint32, kind, ns, name string, def []byte, exists func(
 			s.addNamespace(r.Namespace)
 		}
 	case kindTable, kindView:
-		t, err := decodeTable(def)
+		o, err := decoded(row{oid, kind, ns, name}, def)
 		if err != nil {
 			return err
 		}
-		t.OID, t.Namespace, t.Name, t.View = oid, ns, name, kind == kindView
-		if t.SQLName == "" {
-			t.SQLName = sqlName(ns, name)
-		}
-		t.ViewDialect = t.Dialect
+		t := o.(*Table)
 		if exists(t.SQLName) {
 			s.Tables[Key{ns, name}] = t
 			s.ByOID[oid] = t
 			s.HasTemp = s.HasTemp || t.Temp
 		}
 	case kindIndex:
-		x := &Index{}
-		if err := json.Unmarshal(def, x); err != nil {
+		o, err := decoded(row{oid, kind, ns, name}, def)
+		if err != nil {
 			return err
 		}
-		x.OID, x.Namespace = oid, ns
-		if x.Name == "" {
-			x.Name = name
-		}
-		if x.Name != name {
-			x.Relation = name
-		}
+		x := o.(*Index)
 		if x.SQLName == "" || exists(x.SQLName) {
 			s.Indexes[Key{ns, name}] = x
 			s.ByOID[oid] = x
 		}
 	case kindSequence:
-		q, err := decodeSequence(def)
+		o, err := decoded(row{oid, kind, ns, name}, def)
 		if err != nil {
 			return err
 		}
-		q.OID, q.Namespace, q.Name = oid, ns, name
+		q := o.(*Sequence)
 		s.Sequences[Key{ns, name}] = q
 		s.ByOID[oid] = q
 		s.Tables[Key{ns, name}] = q.relation()
 		s.HasTemp = s.HasTemp || q.Temp
 	case kindEnum:
-		e := &Enum{}
-		if err := json.Unmarshal(def, e); err != nil {
-			return err
-		}
-		e.OID, e.Namespace, e.Name = oid, ns, name
-		s.Enums[Key{ns, name}] = e
-		s.ByOID[oid] = e
-	case kindDomain:
-		d, err := decodeDomain(def)
+		o, err := decoded(row{oid, kind, ns, name}, def)
 		if err != nil {
 			return err
 		}
-		d.OID, d.Namespace, d.Name = oid, ns, name
+		e := o.(*Enum)
+		s.Enums[Key{ns, name}] = e
+		s.ByOID[oid] = e
+	case kindDomain:
+		o, err := decoded(row{oid, kind, ns, name}, def)
+		if err != nil {
+			return err
+		}
+		d := o.(*Domain)
 		s.Domains[Key{ns, name}] = d
 		s.ByOID[oid] = d
 	}
@@ -214,26 +204,18 @@ func (s *Schema) link() {
 			}
 			s.indexes[o.Table] = append(s.indexes[o.Table], o)
 		case *Table:
-			for _, k := range o.Constraints {
-				s.ByOID[k.OID] = k
-				if k.Kind != ForeignKey {
-					continue
-				}
-				if ref, ok := s.ByOID[k.RefTable].(*Table); ok {
-					k.RefTableName = ref.Key()
-				} else if ref, ok := s.Tables[k.RefTableName]; ok {
-					k.RefTable = ref.OID
-				} else {
-					k.RefTable = 0
-				}
-				if ref, ok := s.ByOID[k.RefTable].(*Table); ok && len(k.RefColumns) == 0 {
-					for _, name := range k.RefNames {
-						if col := ref.Column(name); col != nil {
-							k.RefColumns = append(k.RefColumns, col.Num)
-						}
+			if s.stale(o) {
+				o = o.clone()
+				for _, k := range o.Constraints {
+					if k.Kind == ForeignKey {
+						s.resolve(k)
 					}
 				}
-				if k.RefTable != 0 {
+				s.ByOID[o.OID], s.Tables[o.Key()] = o, o
+			}
+			for _, k := range o.Constraints {
+				s.ByOID[k.OID] = k
+				if k.Kind == ForeignKey && k.RefTable != 0 {
 					s.references[k.RefTable] = append(s.references[k.RefTable], Reference{o, k})
 				}
 			}
@@ -248,6 +230,44 @@ func (s *Schema) link() {
 	}
 	for _, list := range s.references {
 		sortReferences(list)
+	}
+}
+
+// stale tells whether a foreign key of a table doesn't name the table that it refers to, as it is now. That happens to
+// tables of other programs and by them; our own DDL keeps the names right.
+func (s *Schema) stale(t *Table) bool {
+	return slices.ContainsFunc(t.Constraints, func(k *Constraint) bool {
+		if k.Kind != ForeignKey {
+			return false
+		}
+		if ref, ok := s.ByOID[k.RefTable].(*Table); ok && k.RefTable != 0 {
+			return ref.Key() != k.RefTableName || len(k.RefColumns) == 0
+		}
+		return k.RefTable != 0 || s.Tables[k.RefTableName] != nil
+	})
+}
+
+// resolve finds the table that a foreign key refers to.
+func (s *Schema) resolve(k *Constraint) {
+	ref, ok := s.ByOID[k.RefTable].(*Table)
+	if !ok || k.RefTable == 0 {
+		ref = s.Tables[k.RefTableName]
+	}
+	if ref == nil {
+		k.RefTable = 0
+		return
+	}
+	k.RefTable, k.RefTableName = ref.OID, ref.Key()
+	if len(k.RefColumns) > 0 {
+		return
+	}
+	for _, name := range k.RefNames {
+		if col := ref.Column(name); col != nil {
+			k.RefColumns = append(k.RefColumns, col.Num)
+		}
+	}
+	if pk := ref.PrimaryKey(); pk != nil && len(k.RefNames) == 0 {
+		k.RefColumns = slices.Clone(pk.Columns)
 	}
 }
 

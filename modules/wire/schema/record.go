@@ -3,8 +3,10 @@ package schema
 import (
 	"encoding/json"
 	"fmt"
+	"hash/maphash"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/bop-platform/bop/modules/wire/types"
 )
@@ -102,6 +104,65 @@ func encode(v any) (string, error) {
 	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
+// row is what a row of __bop_objects has beside its definition.
+type row struct {
+	oid            uint32
+	kind, ns, name string
+}
+
+// decode reads a row's definition.
+func decode(r row, def []byte) (any, error) {
+	switch r.kind {
+	case kindTable, kindView:
+		t, err := decodeTable(def)
+		if err != nil {
+			return nil, err
+		}
+		t.OID, t.Namespace, t.Name, t.View, t.ViewDialect = r.oid, r.ns, r.name, r.kind == kindView, t.Dialect
+		if t.SQLName == "" {
+			t.SQLName = sqlName(r.ns, r.name)
+		}
+		return t, nil
+	case kindIndex:
+		x := &Index{}
+		if err := json.Unmarshal(def, x); err != nil {
+			return nil, err
+		}
+		x.OID, x.Namespace = r.oid, r.ns
+		if x.Name == "" {
+			x.Name = r.name
+		}
+		if x.Name != r.name {
+			x.Relation = r.name
+		}
+		return x, nil
+	case kindSequence:
+		s := sequenceRecord{Sequence: &Sequence{}}
+		if err := json.Unmarshal(def, &s); err != nil {
+			return nil, err
+		}
+		q := s.Sequence
+		q.OID, q.Namespace, q.Name, q.Type = r.oid, r.ns, r.name, types.Type(s.Type)
+		return q, nil
+	case kindEnum:
+		e := &Enum{}
+		if err := json.Unmarshal(def, e); err != nil {
+			return nil, err
+		}
+		e.OID, e.Namespace, e.Name = r.oid, r.ns, r.name
+		return e, nil
+	case kindDomain:
+		s := domainRecord{Domain: &Domain{}}
+		if err := json.Unmarshal(def, &s); err != nil {
+			return nil, err
+		}
+		d := s.Domain
+		d.OID, d.Namespace, d.Name, d.Base = r.oid, r.ns, r.name, types.Type(s.Base)
+		return d, nil
+	}
+	return nil, fmt.Errorf("unknown kind of object")
+}
+
 func decodeTable(def []byte) (*Table, error) {
 	var r tableRecord
 	if err := json.Unmarshal(def, &r); err != nil {
@@ -110,6 +171,11 @@ func decodeTable(def []byte) (*Table, error) {
 	t := r.Table
 	if t == nil {
 		t = &Table{}
+	}
+	for _, k := range t.Constraints {
+		if k == nil {
+			return nil, fmt.Errorf("empty constraint")
+		}
 	}
 	for _, c := range r.Cols {
 		if c.Column == nil {
@@ -124,18 +190,41 @@ func decodeTable(def []byte) (*Table, error) {
 	return t, nil
 }
 
-func decodeSequence(def []byte) (*Sequence, error) {
-	r := sequenceRecord{Sequence: &Sequence{}}
-	err := json.Unmarshal(def, &r)
-	r.Sequence.Type = types.Type(r.Type)
-	return r.Sequence, err
+// Objects are never changed once they are decoded, so snapshots share them: after DDL only what changed is decoded
+// again. The definitions are kept to tell; when there are too many of them the cache starts anew.
+var cache struct {
+	sync.Mutex
+	seed  maphash.Seed
+	bytes int
+	m     map[uint64]cachedObject
 }
 
-func decodeDomain(def []byte) (*Domain, error) {
-	r := domainRecord{Domain: &Domain{}}
-	err := json.Unmarshal(def, &r)
-	r.Domain.Base = types.Type(r.Base)
-	return r.Domain, err
+type cachedObject struct {
+	row
+	def    string
+	object any
+}
+
+const maxCacheBytes = 16 << 20
+
+// decoded returns the object of a row, decoded now or before.
+func decoded(r row, def []byte) (any, error) {
+	cache.Lock()
+	defer cache.Unlock()
+	if cache.m == nil || cache.bytes > maxCacheBytes {
+		cache.seed, cache.m, cache.bytes = maphash.MakeSeed(), map[uint64]cachedObject{}, 0
+	}
+	key := maphash.Bytes(cache.seed, def) ^ uint64(r.oid)
+	if c, ok := cache.m[key]; ok && c.row == r && c.def == string(def) {
+		return c.object, nil
+	}
+	o, err := decode(r, def)
+	if err != nil {
+		return nil, err
+	}
+	cache.m[key] = cachedObject{r, string(def), o}
+	cache.bytes += 3 * len(def) // the object takes about twice the text
+	return o, nil
 }
 
 // MarshalText writes the kind's letter.

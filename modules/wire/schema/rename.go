@@ -57,10 +57,15 @@ func (w *work) moveTable(t *Table, namespace, name string) error {
 			}
 		}
 	}
+	children := w.s.Referencing(t)
 	w.forget(t)
 	if err := w.put(n); err != nil {
 		return err
 	}
+	if err := w.point(children, n); err != nil {
+		return err
+	}
+	n = w.s.Tables[n.Key()]
 	if w.mysql && !t.Foreign && !t.View {
 		if err := w.rewriteSQL(n); err != nil {
 			return err
@@ -69,6 +74,27 @@ func (w *work) moveTable(t *Table, namespace, name string) error {
 	for _, v := range w.dependentViews(t, "") {
 		c := v.clone()
 		c.ViewText = replaceIdent(c.ViewText, t.Name, n.Name)
+		if err := w.put(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// point makes foreign keys name the table that they refer to.
+func (w *work) point(children []Reference, t *Table) error {
+	for _, r := range children {
+		c, ok := w.s.ByOID[r.Table.OID].(*Table)
+		if !ok {
+			continue
+		}
+		c = c.clone()
+		for _, k := range c.Constraints {
+			if k.OID == r.Constraint.OID {
+				k.RefTable, k.RefTableName = t.OID, t.Key()
+				w.s.resolve(k)
+			}
+		}
 		if err := w.put(c); err != nil {
 			return err
 		}
