@@ -152,7 +152,11 @@ func (d *db) check() {
 	s := d.load()
 	for _, t := range s.Tables {
 		var physical, logical []string
-		for _, n := range d.rows("SELECT name FROM pragma_table_xinfo('" + t.SQLName + "')") {
+		db := "main"
+		if t.Temp {
+			db = "temp"
+		}
+		for _, n := range d.rows("SELECT name FROM pragma_table_xinfo('" + t.SQLName + "', '" + db + "')") {
 			physical = append(physical, n)
 		}
 		for _, c := range t.Columns {
