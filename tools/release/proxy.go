@@ -88,7 +88,9 @@ func (p *proxy) command(ctx context.Context, dir string, args ...string) *exec.C
 	c := exec.CommandContext(ctx, "go", args...)
 	c.Dir = dir
 	c.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod", "GOPROXY=file://"+p.dir+","+p.upstream,
-		"GONOSUMDB="+house+"*", "GONOPROXY=none", "GOPRIVATE=")
+		"GONOSUMDB="+house+"*", "GONOPROXY=none", "GOPRIVATE=",
+		// go remembers what is in a module version, which never changes, except here.
+		"GODEBUG=goindex=0")
 	return c
 }
 
