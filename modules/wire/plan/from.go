@@ -89,6 +89,7 @@ func (b *builder) tableRef(t *ir.Table, sc *level) (string, []*item) {
 			it := &item{name: name, ref: ref, visible: true, named: true}
 			it.columns = rebase(c.columns, ref)
 			b.renameColumns(it, t.Columns)
+			it.aliasColumns()
 			sql := quote(c.sql)
 			if sql != ref {
 				sql += " AS " + ref
@@ -204,6 +205,13 @@ func (b *builder) renameColumns(it *item, names []string) {
 		c := *it.columns[i]
 		c.name = name
 		it.columns[i] = &c
+	}
+}
+
+// aliasColumns tells the columns what the item is called.
+func (it *item) aliasColumns() {
+	for _, c := range it.columns {
+		c.alias = it.name
 	}
 }
 
@@ -425,6 +433,7 @@ func (b *builder) derived(d *ir.Derived, sc *level) (string, []*item) {
 		sql = b.lateralSQL(rel, it, ref, names)
 	}
 	b.renameColumns(it, d.Columns)
+	it.aliasColumns()
 	return sql, []*item{it}
 }
 

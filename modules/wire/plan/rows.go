@@ -190,7 +190,7 @@ func (b *builder) tableFunc(t *ir.TableFunc, sc *level) (string, []*item) {
 	}
 	if len(calls) == 1 && calls[0].single {
 		it.scalar = len(t.Columns) == 0 || !t.Ordinality
-		if t.Alias != "" && len(t.Columns) == 0 {
+		if t.Alias != "" && len(t.Columns) == 0 && it.columns[0].name != "value" {
 			it.columns[0].name = t.Alias
 		}
 	}
@@ -244,6 +244,9 @@ func (b *builder) funcInFrom(f *ir.Func, alias string, t *ir.TableFunc, sc *leve
 		c := b.tableCallOf(s, as, alias)
 		if c.single {
 			c.columns[0].name = f.Name
+			if strings.HasSuffix(f.Name, "_array_elements") || strings.HasSuffix(f.Name, "_array_elements_text") {
+				c.columns[0].name = "value" // theirs has a name, which an alias doesn't change
+			}
 		}
 		return c
 	}
