@@ -225,3 +225,23 @@ func errorOffset(text, message string) int {
 	}
 	return len(text)
 }
+
+// Count returns the number of statements in a text, and where the second one begins (0 if there is none).
+func Count(text string, o Options) (n, second int) {
+	l := o.lexer(executeComments(text, o))
+	var d depth
+	for {
+		p, err := cut(&l, &d)
+		if p.from < p.to {
+			if n++; n == 2 {
+				second = p.from
+			}
+		}
+		if p.last || err != nil {
+			return n, second
+		}
+	}
+}
+
+// SyntaxError is the error that MySQL tells for a text that makes no sense from an offset on.
+func SyntaxError(text string, offset int) error { return syntaxError(text, offset) }
