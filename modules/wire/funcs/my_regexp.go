@@ -22,7 +22,7 @@ func init() {
 		&Signature{Name: "LIKE BINARY", Args: kinds(types.Text, types.Text, types.Text), Result: types.Bool, SQL: "my_like_binary($1, $2, $3)"},
 	)
 	implement(func(r *Registrar) {
-		like := func(ci bool) func(ctx sqlite3.Context, arg Values) {
+		matcher := func(ci bool) func(ctx sqlite3.Context, arg Values) {
 			return func(ctx sqlite3.Context, arg Values) {
 				if anyNull(arg) {
 					return
@@ -34,23 +34,49 @@ func init() {
 						escape, _ = utf8.DecodeRune(e)
 					}
 				}
-				ctx.ResultBool(Like(arg[0].RawText(), arg[1].RawText(), escape, ci))
+				text, pattern := arg[0].RawText(), arg[1].RawText()
+				if ci {
+					text, pattern = FoldCI(nil, text), FoldCI(nil, pattern)
+				}
+				match, ok := like(text, pattern, escape, interruptOf(ctx).Done())
+				if !ok {
+					fail(ctx, errInterrupted())
+					return
+				}
+				ctx.ResultBool(match)
 			}
 		}
-		r.Pure("my_like", -1, like(true))
-		r.Pure("my_like_binary", -1, like(false))
+		r.Pure("my_like", -1, matcher(true))
+		r.Pure("my_like_binary", -1, matcher(false))
 	})
 }
 
 // Like matches LIKE's pattern: % any characters, _ one; escape (-1: none) makes the next character plain. ci: letters match
-// without regard to case and accents. It takes time linear in text × percent signs at most.
+// without regard to case and accents.
 func Like(text, pattern []byte, escape rune, ci bool) bool {
 	if ci {
 		text, pattern = FoldCI(nil, text), FoldCI(nil, pattern)
 	}
+	match, _ := like(text, pattern, escape, nil)
+	return match
+}
+
+// likeSteps is how often a match looks whether it should stop.
+const likeSteps = 1 << 20
+
+// like matches byte for byte; ok is false when done ended it. It takes time of text × pattern at most.
+func like(text, pattern []byte, escape rune, done <-chan struct{}) (match, ok bool) {
+	steps := 0
 	star, mark := -1, 0 // where to go back to after a mismatch
 	t, p := 0, 0
 	for {
+		if steps++; steps%likeSteps == 0 {
+			select {
+			case <-done:
+				return false, false
+			default:
+			}
+		}
 		if p < len(pattern) {
 			r, n := utf8.DecodeRune(pattern[p:])
 			switch {
@@ -78,10 +104,10 @@ func Like(text, pattern []byte, escape rune, ci bool) bool {
 				}
 			}
 		} else if t == len(text) {
-			return true
+			return true, true
 		}
 		if star < 0 || mark >= len(text) {
-			return false
+			return false, true
 		}
 		_, m := utf8.DecodeRune(text[mark:])
 		mark += m

@@ -140,37 +140,13 @@ func myLocate(_ *Env, a []types.Value) (types.Value, error) {
 	if from < 1 || from > n+1 {
 		return types.IntValue(0), nil
 	}
-	start := runeOffset(a[1].B, from-1)
-	hay, needle := a[1].B[start:], a[0].B
-	at := bytes.Index(hay, needle)
-	if fold := indexFold(hay, needle); at < 0 || fold >= 0 && fold < at {
-		at = fold
-	}
+	// Lower case keeps the number of characters, if not of bytes.
+	hay := bytes.Map(unicode.ToLower, a[1].B[runeOffset(a[1].B, from-1):])
+	at := bytes.Index(hay, bytes.Map(unicode.ToLower, a[0].B))
 	if at < 0 {
 		return types.IntValue(0), nil
 	}
 	return types.IntValue(from + int64(utf8.RuneCount(hay[:at]))), nil
-}
-
-// indexFold finds needle in hay without regard to case.
-func indexFold(hay, needle []byte) int {
-	if len(needle) == 0 {
-		return 0
-	}
-	n := utf8.RuneCount(needle)
-	for i := 0; i < len(hay); {
-		end := i
-		for k := 0; k < n && end < len(hay); k++ {
-			_, size := utf8.DecodeRune(hay[end:])
-			end += size
-		}
-		if bytes.EqualFold(hay[i:end], needle) {
-			return i
-		}
-		_, size := utf8.DecodeRune(hay[i:])
-		i += size
-	}
-	return -1
 }
 
 func mySubstring(_ *Env, a []types.Value) (types.Value, error) {

@@ -14,6 +14,9 @@ var (
 	ErrLogarithm    = errors.New("logarithm of a number that is not positive")
 )
 
+// maxExponent is the largest power of e that is worked out, as in PostgreSQL.
+const maxExponent = 6000
+
 // fixedPoint returns d as a whole number of 10^-digits.
 func (d Decimal) fixedPoint(digits int32) *big.Int {
 	m := new(big.Int).Set(d.magnitude())
@@ -49,7 +52,7 @@ func (d Decimal) ExpScale(scale int32) (Decimal, error) {
 		return Decimal{}, nil
 	}
 	f := d.Float()
-	if f > 6000*math.Ln10 {
+	if f > maxExponent {
 		return Decimal{}, ErrDecimalOverflow
 	}
 	if f < -float64(scale+10)*math.Ln10 {

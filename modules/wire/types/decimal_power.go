@@ -38,50 +38,61 @@ func (d Decimal) SqrtScale(scale int32) Decimal {
 	return fromBig(false, m.Sqrt(m), scale+1).Round(scale)
 }
 
-// PowInt returns d^n for a whole n, with all its digits while there are few, else rounded to scale.
+// PowInt returns d^n rounded to scale digits after the point; ErrZeroPower, and ErrDecimalOverflow where it has more digits
+// than are worked out exactly.
 func (d Decimal) PowInt(n int64, scale int32) (Decimal, error) {
-	if d.class != finite {
-		switch {
-		case n == 0:
-			return DecimalFromInt(1), nil
-		case d.class == notANumber:
-			return NaN, nil
-		case n < 0:
-			return Decimal{}, nil
-		case d.neg && n%2 != 0:
-			return NegativeInfinity, nil
-		}
-		return Infinity, nil
+	switch {
+	case n == 0:
+		return DecimalFromInt(1).Round(scale), nil
+	case d.class != finite:
+		return d.Power(DecimalFromInt(n))
+	case d.IsZero() && n < 0:
+		return Decimal{}, ErrZeroPower
+	case d.IsZero():
+		return Decimal{scale: scale}, nil
 	}
+	r, exact, err := d.powWhole(n, scale)
+	if !exact {
+		err = ErrDecimalOverflow
+	}
+	return r, err
+}
+
+// The most digits that a power is worked out with exactly: of a fraction; whole numbers are bounded by MaxDecimalDigits.
+const maxExactPower = 20_000
+
+// powWhole returns d^n of a finite number that isn't zero, rounded to scale. exact is false when that takes too many digits.
+func (d Decimal) powWhole(n int64, scale int32) (r Decimal, exact bool, err error) {
+	base := d.TrimZeros()
 	neg := n < 0
 	if neg {
-		if d.IsZero() {
-			return Decimal{}, ErrDivisionByZero
-		}
 		n = -n
 	}
-	if n < 0 || n > 1<<20 && !d.IsZero() && d.Abs().TrimZeros().Cmp(DecimalFromInt(1)) != 0 {
-		return Decimal{}, ErrDecimalOverflow
-	}
-	if int64(d.Digits())*min(n, 1<<20) > 4*MaxDecimalDigits {
-		return Decimal{}, ErrDecimalOverflow
-	}
-	result, base := DecimalFromInt(1), d.TrimZeros()
-	for ; n > 0; n >>= 1 {
-		if n&1 != 0 {
-			result = result.Mul(base)
+	if one := DecimalFromInt(1); base.Abs().Cmp(one) == 0 {
+		if base.neg && n%2 != 0 {
+			one = one.Neg()
 		}
-		if n > 1 {
-			base = base.Mul(base)
-		}
-		if result.IntegerDigits() > MaxDecimalDigits {
-			return Decimal{}, ErrDecimalOverflow
-		}
+		return one.Round(scale), true, nil
 	}
+	if n < 0 || n > 4*MaxDecimalDigits {
+		return r, false, nil
+	}
+	if base.scale > 0 && int64(base.Digits())*n > maxExactPower {
+		return r, false, nil
+	}
+	if base.scale == 0 && float64(n)*base.lnEstimate() > MaxDecimalDigits*math.Ln10 {
+		if neg {
+			return Decimal{scale: scale}, true, nil
+		}
+		return r, true, ErrDecimalOverflow
+	}
+	m := new(big.Int).Exp(base.magnitude(), big.NewInt(n), nil)
+	r = fromBig(base.neg && n%2 != 0, m, base.scale*int32(n))
 	if neg {
-		return DecimalFromInt(1).QuoRound(result, scale)
+		r, err = DecimalFromInt(1).QuoRound(r, scale)
+		return r, true, err
 	}
-	return result.Round(scale), nil
+	return r.Round(scale), true, nil
 }
 
 // Power returns d^e with PostgreSQL's scale; ErrZeroPower for zero to a negative power, ErrComplexPower for a negative
@@ -110,30 +121,46 @@ func (d Decimal) Power(e Decimal) (Decimal, error) {
 	case d.IsZero():
 		return Decimal{scale: minSignificantDigit}, nil
 	}
-	if n, ok := e.Int64(); ok && e.Cmp(DecimalFromInt(n)) == 0 {
-		return d.PowInt(n, min(max(minSignificantDigit, d.scale), maxResultScale))
-	}
-	if d.Sign() < 0 {
-		return Decimal{}, ErrComplexPower
-	}
+	n, whole := e.Int64()
+	whole = whole && e.Cmp(DecimalFromInt(n)) == 0
 	if d.IsInf() {
-		if e.Sign() > 0 {
-			return Infinity, nil
+		switch {
+		case e.Sign() < 0:
+			return Decimal{}, nil
+		case d.neg && whole && n%2 != 0:
+			return NegativeInfinity, nil
+		case d.neg && !whole:
+			return Decimal{}, ErrComplexPower
 		}
-		return Decimal{}, nil
+		return Infinity, nil
 	}
 	scale := d.powScaleDigits(e)
-	// e × ln d, with digits to spare for those before the point of the result.
-	spare := int32(max(float64(e.Float())*d.lnEstimate()/math.Ln10, 0)) + 8
-	if spare > MaxDecimalDigits {
+	if whole {
+		scale = min(max(minSignificantDigit, d.scale), maxResultScale)
+		if r, exact, err := d.powWhole(n, scale); exact {
+			return r, err
+		}
+	}
+	if d.neg && !whole {
+		return Decimal{}, ErrComplexPower
+	}
+	// e × ln |d|, with digits to spare for those before the point of the result.
+	estimate := e.Float() * d.lnEstimate()
+	if estimate > maxExponent {
 		return Decimal{}, ErrDecimalOverflow
 	}
-	ln, err := d.LnScale(scale + spare + 8)
+	if estimate < -float64(scale+10)*math.Ln10 {
+		return Decimal{scale: scale}, nil
+	}
+	spare := int32(max(estimate/math.Ln10, 0)) + int32(max(e.IntegerDigits(), 0)) + 16
+	ln, err := d.Abs().LnScale(scale + spare)
 	if err != nil {
 		return Decimal{}, err
 	}
-	x := ln.Mul(e).Round(scale + spare)
-	r, err := x.ExpScale(scale)
+	r, err := ln.Mul(e).Round(scale + spare).ExpScale(scale)
+	if d.neg && n%2 != 0 {
+		r = r.Neg()
+	}
 	return r, err
 }
 

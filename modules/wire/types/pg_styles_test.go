@@ -1,8 +1,11 @@
 package types
 
 import (
+	"errors"
 	"strconv"
 	"testing"
+
+	"github.com/bop-platform/bop/modules/wire/sqlerr"
 )
 
 func TestValuesPrintInEveryStyle(t *testing.T) {
@@ -40,6 +43,37 @@ func TestValuesPrintInEveryStyle(t *testing.T) {
 			}
 			if got := string(AppendPGText(nil, typ, v, format)); got != f[4] {
 				t.Errorf("got %q, want %q", got, f[4])
+			}
+		})
+	}
+}
+
+func TestDatesAreReadInTheSessionsOrder(t *testing.T) {
+	for _, f := range goldenLines(t, "pg_orders.tsv") {
+		t.Run(f[1]+" "+f[3], func(t *testing.T) {
+			in, format := &Input{}, NewPGFormat()
+			switch f[1] {
+			case "ISO, DMY":
+				in.DateOrder = DMY
+			case "ISO, YMD":
+				in.DateOrder = YMD
+			case "sql_standard":
+				in.IntervalStyle, format.IntervalStyle = IntervalSQL, IntervalSQL
+			}
+			typ := typeOf(t, f[2])
+			v, err := ParseText(typ, []byte(f[3]), in)
+			got := ""
+			var e *sqlerr.Error
+			switch {
+			case errors.As(err, &e):
+				got = "!" + e.State + " " + e.Message
+			case err != nil:
+				t.Fatal(err)
+			default:
+				got = string(AppendPGText(nil, typ, v, format))
+			}
+			if got != f[4] {
+				t.Errorf("got %s, want %s", got, f[4])
 			}
 		})
 	}
