@@ -14,7 +14,7 @@ func (a *alteration) dropColumn(c *Column) error {
 	w, t := a.w, a.t
 	if t.Foreign {
 		w.dirty[dbOf(t.Temp)] = true
-		return exec(w.c, "ALTER TABLE "+quote(t.SQLName)+" DROP COLUMN "+quote(c.Name))
+		return w.alterInSQLite("ALTER TABLE " + quote(t.SQLName) + " DROP COLUMN " + quote(c.Name))
 	}
 	if len(t.Columns) == 1 {
 		if w.mysql {

@@ -287,9 +287,6 @@ func (w *work) put(o any) error {
 	}
 	switch o := o.(type) {
 	case *Table:
-		if o.Foreign {
-			return nil // described by SQLite's schema alone
-		}
 		kind := kindTable
 		if o.View {
 			kind = kindView
@@ -298,6 +295,9 @@ func (w *work) put(o any) error {
 		w.s.ByOID[o.OID] = o
 		for _, k := range o.Constraints {
 			w.s.ByOID[k.OID] = k
+		}
+		if o.Foreign {
+			return nil // described by SQLite's schema alone
 		}
 		return w.writeRow(dbOf(o.Temp), o.OID, kind, o.Namespace, o.Name, def)
 	case *Index:

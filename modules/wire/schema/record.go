@@ -178,7 +178,7 @@ func decodeTable(def []byte) (*Table, error) {
 		}
 	}
 	for _, c := range r.Cols {
-		if c.Column == nil {
+		if c.Column == nil || c.Name == "" {
 			return nil, fmt.Errorf("column without a name")
 		}
 		c.Column.Type = types.Type(c.Type)

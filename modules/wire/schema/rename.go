@@ -81,6 +81,16 @@ func (w *work) moveTable(t *Table, namespace, name string) error {
 	return nil
 }
 
+// alterInSQLite runs one of SQLite's own ALTER TABLE. It reads the whole schema, and a view whose table is gone (MySQL
+// lets it stand) would be an error; with writable_schema on, SQLite leaves such a view as it is.
+func (w *work) alterInSQLite(sql string) error {
+	if err := exec(w.c, `PRAGMA writable_schema = ON`); err != nil {
+		return err
+	}
+	defer exec(w.c, `PRAGMA writable_schema = OFF`)
+	return exec(w.c, sql)
+}
+
 // point makes foreign keys name the table that they refer to.
 func (w *work) point(children []Reference, t *Table) error {
 	for _, r := range children {
@@ -107,7 +117,7 @@ func (w *work) renameInSQLite(t, n *Table) error {
 	db := dbNames[dbOf(t.Temp)]
 	w.dirty[dbOf(t.Temp)] = true
 	if !t.View {
-		return exec(w.c, "ALTER TABLE "+db+"."+quote(t.SQLName)+" RENAME TO "+quote(n.SQLName))
+		return w.alterInSQLite("ALTER TABLE " + db + "." + quote(t.SQLName) + " RENAME TO " + quote(n.SQLName))
 	}
 	// SQLite has no rename for views. Views that read this one are printed from its name, so they change with it.
 	for _, v := range w.dependentViews(t, "") {
@@ -158,7 +168,7 @@ func (w *work) renameColumn(t *Table, from, to string) error {
 	}
 	from = c.Name
 	w.dirty[dbOf(t.Temp)] = true
-	if err := exec(w.c, "ALTER TABLE "+dbNames[dbOf(t.Temp)]+"."+quote(t.SQLName)+" RENAME COLUMN "+quote(from)+" TO "+quote(to)); err != nil {
+	if err := w.alterInSQLite("ALTER TABLE " + dbNames[dbOf(t.Temp)] + "." + quote(t.SQLName) + " RENAME COLUMN " + quote(from) + " TO " + quote(to)); err != nil {
 		return err
 	}
 	if t.Foreign {
