@@ -24,14 +24,14 @@ const (
 	Name                     // TEXT; PostgreSQL identifier type
 	InternalChar             // TEXT of one byte; PostgreSQL "char"
 	Bytes                    // BLOB; bytea, BLOB, BINARY, VARBINARY
-	Date                     // TEXT YYYY-MM-DD
+	Date                     // TEXT YYYY-MM-DD (years outside of 1…9999 and infinities: see AppendDate)
 	Time                     // TEXT HH:MM:SS[.ffffff]
 	TimeTZ                   // TEXT HH:MM:SS[.ffffff]±HH:MM
 	Timestamp                // TEXT YYYY-MM-DD HH:MM:SS.ffffff, fixed width; MySQL DATETIME
 	TimestampTZ              // TEXT as Timestamp, in UTC; MySQL TIMESTAMP
 	Interval                 // TEXT ISO 8601 duration with months, days and microseconds kept apart (P1M2DT3.5S)
 	Year                     // INTEGER
-	Bit                      // INTEGER for Len ≤ 63, else BLOB
+	Bit                      // INTEGER for 1 ≤ Len ≤ 63, big-endian BLOB beyond; TEXT of 0s and 1s without a length
 	JSON                     // TEXT as written
 	JSONB                    // TEXT, normalised (keys sorted by length then bytes, as PostgreSQL prints it); MySQL JSON
 	UUID                     // TEXT, lower case with hyphens
