@@ -95,14 +95,6 @@ func (s *server) tryApply(st *ir.Statement) error {
 	s.t.Helper()
 	env := schema.Env{SearchPath: s.path, Database: "app", User: "ada",
 		Expr: func(e ir.Expr, scope *schema.Table) (string, types.Type, error) {
-			if c, ok := e.(*ir.Cast); ok {
-				if f, ok := c.X.(*ir.Func); ok && f.Name == "now" {
-					return "datetime('now')", c.To.Type, nil
-				}
-			}
-			if f, ok := e.(*ir.Func); ok && f.Name == "nextval" {
-				return "nextval(1)", types.T(types.Int8), nil
-			}
 			return plan.Expression(e, st.Dialect, s.planEnv(), scope)
 		},
 		Query: func(q *ir.Query) (string, []schema.QueryColumn, error) {
