@@ -211,6 +211,9 @@ func (b *builder) sortsByExpression(t types.Type) bool {
 		return b.enum(t) != nil
 	case types.Interval, types.TimeTZ, types.Inet, types.Cidr:
 		return len(funcs.Lookup(b.d, "bop_sort_key")) > 0
+	case types.Array:
+		e := types.T(t.Elem)
+		return e.IsInteger() || e.IsString() || e.IsTime() || e.Kind == types.UUID
 	}
 	return false
 }
@@ -226,10 +229,22 @@ func (b *builder) sortExpr(n *node) string {
 	if n.typ.Kind == types.Set {
 		return b.keyed(n)
 	}
+	if n.typ.Kind == types.Array {
+		return b.arrayOrder(n)
+	}
 	if k := b.tryInternal("bop_sort_key", n); k != nil {
 		return k.text()
 	}
 	return b.keyed(n)
+}
+
+// arrayOrder is a text that sorts as an array does: by its elements one after the other, NULLs last, the shorter first.
+func (b *builder) arrayOrder(n *node) string {
+	key := "ifnull(value, char(1114111))"
+	if types.T(n.typ.Elem).IsInteger() {
+		key = "CASE WHEN value IS NULL THEN 'g' WHEN value < 0 THEN format('%016llx', value & 9223372036854775807) ELSE format('%016llx', value | -9223372036854775808) END"
+	}
+	return "CASE WHEN " + n.arg() + " IS NOT NULL THEN ifnull((SELECT group_concat(" + key + ", char(1) ORDER BY key) FROM json_each(" + n.text() + ")), '') END"
 }
 
 // enumOrder is the place of an enum's value among its labels.

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -158,6 +159,14 @@ func (r *relation) columns() []Column {
 func (r *relation) print(b *builder, names []string) string {
 	var s strings.Builder
 	s.WriteString(r.with)
+	if r.set != nil && slices.ContainsFunc(r.order, func(k sortKey) bool { return b.sortsByExpression(r.set.outputs[k.ordinal-1].node.typ) }) {
+		r.printSorted(b, &s, names)
+		r.printLimit(&s)
+		return s.String()
+	}
+	if names == nil && r.core != nil && r.core.rows != nil && (len(r.order) > 0 || r.limit != "" || r.offset != "") {
+		names = r.uniqueNames() // VALUES by itself can't be sorted or limited in SQLite
+	}
 	if r.set != nil {
 		r.set.print(b, &s, names)
 	} else {
@@ -168,6 +177,31 @@ func (r *relation) print(b *builder, names []string) string {
 	}
 	r.printLimit(&s)
 	return s.String()
+}
+
+// printSorted prints a set operation that is sorted by expressions of its columns: SQLite sorts one by columns only.
+func (r *relation) printSorted(b *builder, s *strings.Builder, names []string) {
+	if names == nil {
+		names = r.uniqueNames()
+	}
+	ref := quote(b.alias("q"))
+	for i, name := range names {
+		word := ", "
+		if i == 0 {
+			word = "SELECT "
+		}
+		s.WriteString(word + ref + "." + quote(name))
+	}
+	s.WriteString(" FROM (")
+	r.set.print(b, s, names)
+	s.WriteString(") AS " + ref)
+	word := " ORDER BY "
+	for _, k := range r.order {
+		n := *r.set.outputs[k.ordinal-1].node
+		n.sql, n.atom = ref+"."+quote(names[k.ordinal-1]), true
+		s.WriteString(word + b.sortExpr(&n) + b.direction(k, &n))
+		word = ", "
+	}
 }
 
 func (r *relation) printLimit(s *strings.Builder) {

@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -136,11 +135,5 @@ func (b *builder) orderOutputs(order []ir.Order, r *relation, sc *level) {
 				My(1250, "Expression of ORDER BY contains aggregate function or isn't a result column and applies to a UNION"))
 		}
 		r.order = append(r.order, k)
-	}
-	if r.set == nil {
-		return
-	}
-	if slices.ContainsFunc(r.order, func(k sortKey) bool { return b.sortsByExpression(r.outputs()[k.ordinal-1].node.typ) }) {
-		b.unsupported("ORDER BY of a set operation by a column of type " + typeName(r.outputs()[r.order[0].ordinal-1].node.typ))
 	}
 }
