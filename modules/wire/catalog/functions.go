@@ -250,7 +250,7 @@ func definitionFunctions() {
 			}
 		}
 		if t := tableOf(c.schema(), oid); t != nil && t.View {
-			return schema.ViewDefinition(t), nil
+			return schema.ViewDefinition(c.schema(), t, c.src.SearchPath()), nil
 		}
 		return nil, nil
 	}
@@ -259,7 +259,7 @@ func definitionFunctions() {
 		for _, t := range c.schema().Tables {
 			if t.View && ruleOID(t) == c.oid(0) {
 				return "CREATE RULE \"_RETURN\" AS\n    ON SELECT TO " + schema.RelationText(c.src.SearchPath(), t.Namespace, t.Name) +
-					" DO INSTEAD " + schema.ViewDefinition(t), nil
+					" DO INSTEAD " + schema.ViewDefinition(c.schema(), t, c.src.SearchPath()), nil
 			}
 		}
 		return nil, nil

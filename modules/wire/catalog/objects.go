@@ -300,8 +300,11 @@ func (o *Objects) NameOf(k types.Kind, oid uint32) string {
 }
 
 func (o *Objects) roleName(oid uint32) string {
-	if oid == oidOwner {
+	switch oid {
+	case oidOwner:
 		return ownerName
+	case oidDatabaseOwner:
+		return "pg_database_owner"
 	}
 	for _, r := range o.src.Users() {
 		if roleOID(r.Name) == oid {
@@ -374,12 +377,19 @@ func (o *Objects) FormatType(oid uint32, typmod int32) string {
 	return "???"
 }
 
-// expression puts the names of sequences into a stored default.
+// expression puts the names of sequences and types into a stored default.
 func (o *Objects) expression(stored string) string {
-	before, rest, ok := strings.Cut(stored, sequenceMark)
-	if !ok {
-		return stored
+	for {
+		i := strings.IndexAny(stored, sequenceMark+typeMark)
+		if i < 0 {
+			return stored
+		}
+		mark := stored[i : i+1]
+		number, after, _ := strings.Cut(stored[i+1:], mark)
+		name := o.FormatType(parseOID(number), -1)
+		if mark == sequenceMark {
+			name = strings.ReplaceAll(o.NameOf(types.Regclass, parseOID(number)), "'", "''")
+		}
+		stored = stored[:i] + name + after
 	}
-	number, after, _ := strings.Cut(rest, sequenceMark)
-	return before + strings.ReplaceAll(o.NameOf(types.Regclass, parseOID(number)), "'", "''") + after
 }

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,6 +34,12 @@ func namespaces(t *table, s *schema.Schema) {
 		add(oidTemp, shownNamespace(schema.TempNamespace), "")
 	}
 	for _, n := range s.Namespaces {
+		if n.Name == schema.Public && n.Owner == "" {
+			// As a new database has it: pg_dump leaves it out then.
+			t.add("oid", n.OID, "nspname", n.Name, "nspowner", oidDatabaseOwner,
+				"nspacl", `["pg_database_owner=UC/pg_database_owner","=U/pg_database_owner"]`)
+			continue
+		}
 		add(n.OID, n.Name, n.Owner)
 	}
 }
@@ -77,7 +84,7 @@ func classes(t *table, s *schema.Schema) {
 		t.add("oid", r.OID, "relname", r.Name, "relnamespace", namespaceOID(s, r.Namespace), "reltype", r.RowType,
 			"relowner", roleOID(r.Owner), "relam", am, "relfilenode", file, "reltuples", -1.0,
 			"relhasindex", len(s.Indices(r)) > 0, "relpersistence", persistence, "relkind", kind, "relnatts", int(r.LastColumn),
-			"relchecks", checks, "relhasrules", r.View, "relhastriggers", false, "relispopulated", true, "relreplident", replident)
+			"relchecks", checks, "relhasrules", r.View, "relhastriggers", hasTriggers(s, r), "relispopulated", true, "relreplident", replident)
 	}
 	for _, x := range sortedIndexes(s) {
 		r := tableOf(s, x.Table)
@@ -101,6 +108,12 @@ func classes(t *table, s *schema.Schema) {
 			"relfilenode", q.OID, "relpages", 1, "reltuples", 1.0, "relpersistence", persistence, "relkind", "S", "relnatts", 3,
 			"relispopulated", true, "relreplident", "n")
 	}
+}
+
+// hasTriggers tells whether PostgreSQL would enforce foreign keys of a table, or to it, by triggers: psql and pg_dump ask
+// for foreign keys only then.
+func hasTriggers(s *schema.Schema, r *schema.Table) bool {
+	return len(s.Referencing(r)) > 0 || slices.ContainsFunc(r.Constraints, func(k *schema.Constraint) bool { return k.Kind == schema.ForeignKey })
 }
 
 func methodOID(x *schema.Index) int {
@@ -232,11 +245,20 @@ func defaults(t *table, s *schema.Schema) {
 // asks.
 const sequenceMark = "\x01"
 
+// typeMark does so for a type of the schema.
+const typeMark = "\x02"
+
 func storedDefault(s *schema.Schema, c *schema.Column) string {
 	if c.NextVal != 0 && c.Generated == "" {
 		return "nextval('" + sequenceMark + strconv.FormatUint(uint64(c.NextVal), 10) + sequenceMark + "'::regclass)"
 	}
-	return schema.DefaultDefinition(s, c, nil)
+	d := schema.DefaultDefinition(s, c, nil)
+	if c.Type.Kind == types.Enum {
+		if value, ok := strings.CutSuffix(d, "::"+schema.PostgresType(s, c.Type)); ok {
+			return value + "::" + typeMark + strconv.FormatUint(uint64(c.Type.OID), 10) + typeMark
+		}
+	}
+	return d
 }
 
 func vector[T int | int16 | uint32](list []T) string {

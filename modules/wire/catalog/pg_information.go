@@ -30,7 +30,7 @@ func init() {
 		for _, r := range s.SortedTables() {
 			if r.View {
 				t.add("table_catalog", db, "table_schema", shownNamespace(r.Namespace), "table_name", r.Name,
-					"view_definition", schema.ViewDefinition(r), "check_option", "NONE", "is_updatable", "NO", "is_insertable_into", "NO",
+					"view_definition", schema.ViewDefinition(s, r, nil), "check_option", "NONE", "is_updatable", "NO", "is_insertable_into", "NO",
 					"is_trigger_updatable", "NO", "is_trigger_deletable", "NO", "is_trigger_insertable_into", "NO")
 			}
 		}

@@ -13,26 +13,27 @@ import (
 
 // OIDs that PostgreSQL gives its own objects.
 const (
-	oidCatalog     = 11    // namespace pg_catalog
-	oidToast       = 99    // namespace pg_toast
-	oidInformation = 13207 // namespace information_schema
-	oidTemp        = 11900 // namespace of temporary objects
-	oidOwner       = 10    // bootstrap superuser
-	oidHeap        = 2
-	oidBtree       = 403
-	oidDefaultColl = 100
-	oidClassType   = 1247
-	oidClassAttr   = 1249
-	oidClassProc   = 1255
-	oidClassClass  = 1259
-	oidClassDef    = 2604
-	oidClassConstr = 2606
-	oidClassNS     = 2615
-	oidClassRule   = 2618
-	oidClassDB     = 1262
-	oidClassExt    = 3079
-	oidClassRole   = 1260
-	oidPlpgsql     = 13563
+	oidCatalog       = 11    // namespace pg_catalog
+	oidToast         = 99    // namespace pg_toast
+	oidInformation   = 13207 // namespace information_schema
+	oidTemp          = 11900 // namespace of temporary objects
+	oidOwner         = 10    // bootstrap superuser
+	oidHeap          = 2
+	oidDatabaseOwner = 6171 // role pg_database_owner
+	oidBtree         = 403
+	oidDefaultColl   = 100
+	oidClassType     = 1247
+	oidClassAttr     = 1249
+	oidClassProc     = 1255
+	oidClassClass    = 1259
+	oidClassDef      = 2604
+	oidClassConstr   = 2606
+	oidClassNS       = 2615
+	oidClassRule     = 2618
+	oidClassDB       = 1262
+	oidClassExt      = 3079
+	oidClassRole     = 1260
+	oidPlpgsql       = 13563
 )
 
 // ownerName is the role with the OID oidOwner.
@@ -54,6 +55,9 @@ func numberedOID(kind string, oid uint32, n int) uint32 {
 }
 
 func roleOID(name string) uint32 {
+	if name == "pg_database_owner" {
+		return oidDatabaseOwner
+	}
 	if name == "" || name == ownerName {
 		return oidOwner
 	}

@@ -42,19 +42,19 @@ func init() {
 			t.add("datid", databaseOID(d), "datname", d, "numbackends", n)
 		}
 	}})
-	pgFill("pg_catalog", "pg_extension", fill{static: func(t *table) {
-		for _, name := range schema.KnownExtensions() {
-			ns, oid := 2200, namedOID("extension", name)
-			if name == "plpgsql" {
-				ns, oid = oidCatalog, 13559
-			}
-			t.add("oid", oid, "extname", name, "extowner", oidOwner, "extnamespace", ns, "extversion", extensionVersions[name])
+	pgFill("pg_catalog", "pg_extension", fill{logical: func(t *table, s *schema.Schema) {
+		t.add("oid", 13559, "extname", "plpgsql", "extowner", oidOwner, "extnamespace", oidCatalog, "extversion", extensionVersions["plpgsql"])
+		for name, oid := range s.Extensions {
+			t.add("oid", oid, "extname", name, "extowner", oidOwner, "extnamespace", 2200, "extrelocatable", true, "extversion", extensionVersions[name])
 		}
 	}})
-	pgFill("pg_catalog", "pg_available_extensions", fill{static: func(t *table) {
+	pgFill("pg_catalog", "pg_available_extensions", fill{logical: func(t *table, s *schema.Schema) {
 		for _, name := range schema.KnownExtensions() {
-			t.add("name", name, "default_version", extensionVersions[name], "installed_version", extensionVersions[name],
-				"comment", "built in")
+			var installed any
+			if s.Extensions[name] != 0 || name == "plpgsql" {
+				installed = extensionVersions[name]
+			}
+			t.add("name", name, "default_version", extensionVersions[name], "installed_version", installed, "comment", "built in")
 		}
 	}})
 	pgFill("pg_catalog", "pg_sequences", fill{live: sequenceValues})
@@ -62,7 +62,7 @@ func init() {
 		for _, r := range s.SortedTables() {
 			if !r.View {
 				t.add("schemaname", shownNamespace(r.Namespace), "tablename", r.Name, "tableowner", roleName(r.Owner),
-					"hasindexes", len(s.Indices(r)) > 0, "hasrules", false, "hastriggers", false, "rowsecurity", false)
+					"hasindexes", len(s.Indices(r)) > 0, "hasrules", false, "hastriggers", hasTriggers(s, r), "rowsecurity", false)
 			}
 		}
 	}, static: func(t *table) {
@@ -77,7 +77,7 @@ func init() {
 		for _, r := range s.SortedTables() {
 			if r.View {
 				t.add("schemaname", shownNamespace(r.Namespace), "viewname", r.Name, "viewowner", roleName(r.Owner),
-					"definition", schema.ViewDefinition(r))
+					"definition", schema.ViewDefinition(s, r, nil))
 			}
 		}
 	}, static: func(t *table) {
@@ -135,6 +135,9 @@ func allRoles(v *view) []Role {
 	}
 	if !has(ownerName) {
 		list = append(list, Role{Name: ownerName, Superuser: true, CreateDB: true, CreateRole: true})
+	}
+	if v.src.Dialect() == ir.Postgres {
+		list = append(list, Role{Name: "pg_database_owner"})
 	}
 	if u := v.src.User(); !has(u) && u != "" {
 		list = append(list, Role{Name: u, Login: true})

@@ -189,8 +189,8 @@ func TestAlterTable(t *testing.T) {
 		equal(t, d.rows("SELECT * FROM v"), "1|one", "2|two", "5|five")
 		s := d.load()
 		v := table(t, s, "v")
-		if want := " SELECT id, title FROM elder WHERE number IS NOT NULL;"; schema.ViewDefinition(v) != want {
-			t.Fatalf("view: %s", schema.ViewDefinition(v))
+		if want := " SELECT id, title FROM elder WHERE number IS NOT NULL;"; schema.ViewDefinition(s, v, nil) != want {
+			t.Fatalf("view: %s", schema.ViewDefinition(s, v, nil))
 		}
 		e := table(t, s, "elder")
 		equal(t, constraints(s, e), "parent_pkey PRIMARY KEY (id)", "parent_name_key UNIQUE (title)", "parent_n_check CHECK ((number > 1))")

@@ -15,8 +15,11 @@ func (w *work) drop(n *ir.Drop) error {
 	if n.Kind == ir.IndexObject && n.Table != nil {
 		return w.dropTableIndex(n)
 	}
-	if n.Kind == ir.SchemaObject {
+	switch n.Kind {
+	case ir.SchemaObject:
 		return w.dropSchemas(n)
+	case ir.ExtensionObject:
+		return w.dropExtensions(n)
 	}
 	// What is dropped together doesn't stand in each other's way.
 	d := &dropping{w: w, cascade: n.Cascade || w.mysql, gone: map[uint32]bool{}}
@@ -95,11 +98,6 @@ func (w *work) findToDrop(n *ir.Drop, name ir.Name) (any, error) {
 			if d := w.s.Domains[key]; d != nil {
 				return d, nil
 			}
-		}
-		return nil, nil
-	case ir.ExtensionObject:
-		if knownExtensions[name.Name] {
-			return nil, sqlerr.New("0A000", "extension \"%s\" is built in and can't be dropped", name.Name)
 		}
 		return nil, nil
 	case ir.TableObject, ir.ViewObject, ir.IndexObject, ir.SequenceObject, ir.MatViewObject:

@@ -81,6 +81,22 @@ func TestOperand(t *testing.T) {
 	}
 }
 
+func TestQualifyTables(t *testing.T) {
+	prefix := map[string]string{"users": "public.", "Odd": "public."}
+	for _, tt := range []struct{ in, want string }{
+		{"SELECT users.id FROM users", "SELECT users.id FROM public.users"},
+		{"SELECT id, users FROM a, users u JOIN users ON u.id = users.id WHERE users > 1 ORDER BY id, users", "SELECT id, users FROM a, public.users u JOIN public.users ON u.id = users.id WHERE users > 1 ORDER BY id, users"},
+		{"SELECT extract(year FROM users) FROM b", "SELECT extract(year FROM users) FROM b"},
+		{`SELECT (SELECT max(id) FROM ONLY users) FROM "Odd" UNION SELECT 1, users FROM other.users`, `SELECT (SELECT max(id) FROM ONLY public.users) FROM public."Odd" UNION SELECT 1, users FROM other.users`},
+		{"SELECT * FROM (users CROSS JOIN (SELECT 1, users FROM users) s)", "SELECT * FROM (public.users CROSS JOIN (SELECT 1, users FROM public.users) s)"},
+		{"SELECT * FROM users(1), Users", "SELECT * FROM users(1), public.Users"},
+	} {
+		if got := qualifyTables(tt.in, prefix); got != tt.want {
+			t.Errorf("%s\n%s, want\n%s", tt.in, got, tt.want)
+		}
+	}
+}
+
 func TestSplitName(t *testing.T) {
 	for _, tt := range []struct{ in, ns, name string }{
 		{"users", "", "users"}, {"Users", "", "users"}, {`"Users"`, "", "Users"}, {`a."b.c"`, "a", "b.c"}, {` A . "q""x" `, "a", `q"x`}, {"db.a.b", "a", "b"},

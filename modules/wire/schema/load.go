@@ -133,6 +133,11 @@ func (s *Schema) add(oid uint32, kind, ns, name string, def []byte, exists func(
 			r.Namespace.OID, r.Namespace.Name = oid, name
 			s.addNamespace(r.Namespace)
 		}
+	case kindExtension:
+		if s.Extensions == nil {
+			s.Extensions = map[string]uint32{}
+		}
+		s.Extensions[name] = oid
 	case kindTable, kindView:
 		o, err := decoded(row{oid, kind, ns, name}, def)
 		if err != nil {

@@ -15,8 +15,9 @@ type Schema struct {
 	Sequences  map[Key]*Sequence
 	Enums      map[Key]*Enum
 	Domains    map[Key]*Domain
-	HasTemp    bool           // temporary objects of this connection are among them: the snapshot is this connection's own
-	ByOID      map[uint32]any // *Table, *Index, *Constraint, *Sequence, *Enum, *Domain, *Namespace
+	Extensions map[string]uint32 // OIDs of what CREATE EXTENSION named, by name
+	HasTemp    bool              // temporary objects of this connection are among them: the snapshot is this connection's own
+	ByOID      map[uint32]any    // *Table, *Index, *Constraint, *Sequence, *Enum, *Domain, *Namespace
 
 	indexes    map[uint32][]*Index    // by table; nil in a Schema that Load didn't make
 	references map[uint32][]Reference // by referenced table

@@ -232,6 +232,8 @@ func columnMySQL(s *Schema, c *Column, charset, collation string) string {
 	switch d := MySQLDefault(c); {
 	case AutoNumbered(c):
 		out += " AUTO_INCREMENT"
+	case strings.HasPrefix(d, "'") && (strings.HasSuffix(typ, "text") || strings.HasSuffix(typ, "blob") || typ == "json"):
+		out += " DEFAULT (" + d + ")" // such types take expressions only
 	case d != "":
 		out += " DEFAULT " + d
 	case c.NotNull || c.Generated != "":

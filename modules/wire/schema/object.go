@@ -398,8 +398,34 @@ func (w *work) createExtension(n *ir.CreateExtension) error {
 		return sqlerr.New("0A000", "extension \"%s\" is not available", n.Name).
 			WithHint("Built in are: %s.", strings.Join(KnownExtensions(), ", "))
 	}
-	if n.IfNotExists {
+	if w.s.Extensions[n.Name] != 0 || n.Name == "plpgsql" {
+		if !n.IfNotExists {
+			return sqlerr.New("42710", "extension \"%s\" already exists", n.Name)
+		}
 		w.notice(sqlerr.New("42710", "extension \"%s\" already exists, skipping", n.Name))
+		return nil
+	}
+	oid, err := w.newOID(mainDB)
+	if err != nil {
+		return err
+	}
+	return w.writeRow(mainDB, oid, kindExtension, "", n.Name, "{}")
+}
+
+// dropExtensions is DROP EXTENSION. The functions stay: they are built in.
+func (w *work) dropExtensions(n *ir.Drop) error {
+	for _, name := range n.Names {
+		oid := w.s.Extensions[name.Name]
+		if oid == 0 {
+			if n.IfExists {
+				w.noticeMissing(n.Kind, name)
+				continue
+			}
+			return w.missing(n.Kind, name)
+		}
+		if err := w.deleteRow(mainDB, oid); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -180,13 +180,77 @@ func defaultOpClass(name string) bool {
 	return strings.HasSuffix(name, "_ops") && !strings.Contains(name, "pattern") && !strings.Contains(name, "path") && !strings.Contains(name, "trgm")
 }
 
-// ViewDefinition returns a view's query as pg_get_viewdef does.
-func ViewDefinition(v *Table) string {
+// ViewDefinition returns a view's query as pg_get_viewdef does: the tables it reads are qualified where the search path
+// doesn't show them.
+func ViewDefinition(s *Schema, v *Table, path []string) string {
 	q := strings.TrimSuffix(strings.TrimSpace(v.ViewText), ";")
 	if v.Dialect == "mysql" {
 		q = strings.ReplaceAll(q, "`", `"`)
 	}
+	qualify := map[string]string{}
+	for _, u := range v.Uses {
+		if t, ok := s.ByOID[u.Table].(*Table); ok && !Visible(path, t.Namespace) {
+			qualify[t.Name] = quoteIdent(t.Namespace) + "."
+		}
+	}
+	if len(qualify) > 0 {
+		q = qualifyTables(q, qualify)
+	}
 	return " " + q + ";"
+}
+
+// qualifyTables puts what prefix gives for a table's name before it, where a query names it in FROM and JOIN.
+func qualifyTables(q string, prefix map[string]string) string {
+	var b strings.Builder
+	last := 0
+	// For each open parenthesis: whether it holds a query or tables (else an expression), and whether FROM was seen.
+	type level struct{ tables, from bool }
+	stack := []level{{tables: true}}
+	wanted := false // the next name is that of a table
+	list := slices.DeleteFunc(tokens(q), func(t token) bool { return t.kind == 'w' })
+	word := func(i int) string {
+		if i < 0 || i >= len(list) {
+			return ""
+		}
+		return strings.ToLower(q[list[i].start:list[i].end])
+	}
+	for i, t := range list {
+		top := &stack[len(stack)-1]
+		switch w := word(i); {
+		case w == "(":
+			n := word(i + 1)
+			stack = append(stack, level{tables: wanted || n == "select" || n == "with" || n == "values", from: wanted})
+			wanted = wanted && n != "select" && n != "with" && n != "values"
+		case w == ")":
+			if len(stack) > 1 {
+				stack = stack[:len(stack)-1]
+			}
+			wanted = false
+		case !top.tables:
+		case w == "from" || w == "join":
+			top.from, wanted = true, true
+		case w == ",":
+			wanted = top.from
+		case wanted && (w == "only" || w == "lateral"):
+		case wanted && t.kind == 'i':
+			name := t.name
+			if c := q[t.start]; c != '"' && c != '`' {
+				name = strings.ToLower(name)
+			}
+			if p := prefix[name]; p != "" && word(i+1) != "." && word(i+1) != "(" {
+				b.WriteString(q[last:t.start] + p)
+				last = t.start
+			}
+			wanted = false
+		case w == "where" || w == "group" || w == "order" || w == "having" || w == "limit" || w == "window" || w == "on" || w == "union" ||
+			w == "except" || w == "intersect" || w == "select":
+			if w != "on" {
+				top.from = false
+			}
+			wanted = false
+		}
+	}
+	return b.String() + q[last:]
 }
 
 // SequenceOwner returns the table and column that own a sequence, nil if there are none.

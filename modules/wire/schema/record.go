@@ -31,6 +31,7 @@ const (
 	kindSequence  = "sequence"
 	kindEnum      = "enum"
 	kindDomain    = "domain"
+	kindExtension = "extension"
 )
 
 // formatVersion is the version of the definitions in __bop_objects. A database with a newer one is refused.

@@ -34,3 +34,6 @@ SELECT count(*) > 400, min(word), max(word) FROM pg_get_keywords()
 SELECT has_table_privilege('users', 'SELECT'), has_schema_privilege('public', 'USAGE')
 SELECT conname, (SELECT string_agg(a.attname, ',') FROM pg_attribute a WHERE a.attrelid = c.conrelid AND a.attnum = ANY (c.conkey)) FROM pg_constraint c WHERE conrelid = 'billing.invoice'::regclass AND contype = 'p'
 SELECT d.refobjid::regclass, d.refobjsubid, d.deptype FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = 'users_id_seq'::regclass AND d.refclassid = 'pg_class'::regclass
+SELECT c.relname, c.relhastriggers, c.relreplident FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname IN ('public', 'billing') AND c.relkind = 'r' ORDER BY 1
+SELECT nspname, pg_get_userbyid(nspowner), nspacl FROM pg_namespace WHERE nspname = 'public'
+SELECT extname, extversion FROM pg_extension
