@@ -14,9 +14,10 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/bop-platform/bop/modules/wire/auth"
-	"github.com/bop-platform/bop/modules/wire/dialect/postgres"
+	grammar "github.com/bop-platform/bop/modules/wire/dialect/postgres"
 	"github.com/bop-platform/bop/modules/wire/engine"
 	"github.com/bop-platform/bop/modules/wire/filedb"
+	"github.com/bop-platform/bop/modules/wire/mywire"
 	"github.com/bop-platform/bop/modules/wire/pgwire"
 	"github.com/bop-platform/bop/modules/wire/session"
 )
@@ -59,6 +60,7 @@ type Server struct {
 	o        Options
 	sessions *session.Server
 	postgres *pgwire.Server
+	mysql    *mywire.Server
 	house    *house
 	cool     context.CancelFunc // gives the preparations up
 	files    *filedb.Engine     // of OpenFile
@@ -88,12 +90,19 @@ func NewServer(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.mysql, err = mywire.NewServer(mywire.Options{
+		Sessions: s.sessions, Auth: o.Auth, TLS: o.TLS, RequireTLS: o.RequireTLS, MaxConns: o.MaxConns, MaxPacket: o.MaxMessage,
+		Logger: o.Logger, MeterProvider: o.MeterProvider,
+	})
+	if err != nil {
+		return nil, err
+	}
 	s.house = newHouse(o.System, o.Logger)
 	var warm context.Context
 	warm, s.cool = context.WithCancel(context.Background())
 	go func() {
 		// PostgreSQL's grammar takes a second or two until it is ready; no client should have to wait for that.
-		if err := postgres.Warm(warm); err != nil && warm.Err() == nil {
+		if err := grammar.Warm(warm); err != nil && warm.Err() == nil {
 			o.Logger.Error("preparing PostgreSQL's grammar failed", "error", err)
 		}
 	}()
@@ -134,11 +143,19 @@ func (s *Server) ServePostgres(ctx context.Context, ln net.Listener) error {
 	return s.house.serve(ctx, "PostgreSQL", ln, s.postgres.Serve)
 }
 
+// ServeMySQL serves MySQL clients from ln, as ServePostgres does PostgreSQL's.
+func (s *Server) ServeMySQL(ctx context.Context, ln net.Listener) error {
+	return s.house.serve(ctx, "MySQL", ln, s.mysql.Serve)
+}
+
 // Shutdown stops accepting and ends the connections: idle ones at once, the others when their statement is done, or when
 // ctx ends, which is then the error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.cool()
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.mysql.Shutdown(ctx) }()
 	err := s.postgres.Shutdown(ctx)
+	err = errors.Join(err, <-stopped)
 	s.house.close()
 	s.sessions.Close()
 	if s.files != nil {

@@ -15,7 +15,7 @@ var _ catalog.Source = (*connState)(nil)
 // Schema is the snapshot that belongs to what the connection sees.
 func (st *connState) Schema() *schema.Schema {
 	x := st.user
-	if x == nil {
+	if x == nil || x.db == nil {
 		return emptySchema
 	}
 	if (x.block.ddl || x.vars.temporary) && st.schema != nil {

@@ -51,10 +51,11 @@ func (x *Session) borrow(ctx context.Context) (*lent, error) {
 		x.held.SetContext(ctx)
 		return x.held, nil
 	}
-	if x.db == nil {
-		return nil, sqlerr.New("3D000", "no database selected").My(1046, "No database selected")
+	db, err := x.home(ctx)
+	if err != nil {
+		return nil, err
 	}
-	c, err := x.db.Borrow(ctx)
+	c, err := db.Borrow(ctx)
 	if err != nil {
 		return nil, sqlerr.FromSQLite(err)
 	}
@@ -74,6 +75,30 @@ func (x *Session) borrow(ctx context.Context) (*lent, error) {
 	st.user = x
 	x.fillEnv(st)
 	return l, nil
+}
+
+// home is the database whose connections the session uses: the current one, or, for a MySQL client that has chosen none,
+// any, of which it then sees no tables.
+func (x *Session) home(ctx context.Context) (engine.Database, error) {
+	none := sqlerr.New("3D000", "no database selected").My(1046, "No database selected")
+	if x.db != nil {
+		return x.db, nil
+	}
+	if !x.mysql() {
+		return nil, none
+	}
+	names, err := x.server.o.Engine.Databases(ctx)
+	if err != nil {
+		return nil, sqlerr.FromSQLite(err)
+	}
+	if len(names) == 0 {
+		return nil, none
+	}
+	db, err := x.server.o.Engine.Database(ctx, names[0])
+	if err != nil {
+		return nil, sqlerr.FromSQLite(err)
+	}
+	return db, nil
 }
 
 // prepare makes a new connection ready for translated SQL.

@@ -6,6 +6,7 @@ import (
 	"github.com/bop-platform/bop/modules/wire/ir"
 	"github.com/bop-platform/bop/modules/wire/plan"
 	"github.com/bop-platform/bop/modules/wire/schema"
+	"github.com/bop-platform/bop/modules/wire/sqlerr"
 	"github.com/bop-platform/bop/modules/wire/types"
 )
 
@@ -39,6 +40,9 @@ func (x *Session) ddl(ctx context.Context, st *ir.Statement) (*Result, error) {
 }
 
 func (x *Session) applyDDL(ctx context.Context, st *ir.Statement, temporary bool) (*Result, error) {
+	if x.db == nil {
+		return nil, sqlerr.New("3D000", "no database selected").My(1046, "No database selected")
+	}
 	// Open statements on the tables that change would be in the way, and their rows would be of the past.
 	x.closeCursors(func(c *cursor) bool { return false })
 	if x.vars.foreignKeysOff && !x.block.begun {

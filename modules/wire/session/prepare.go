@@ -144,7 +144,7 @@ func (x *Session) planEnv(s *schema.Schema, paramTypes []types.Type) *plan.Env {
 	return &plan.Env{
 		Schema: s, SearchPath: v.searchPath, Database: x.Database(), ParamTypes: paramTypes,
 		ANSIQuotes: v.ansiQuotes, PipesAsOr: v.pipesAsOr, Strict: v.strict, FoundRows: x.cfg.FoundRows,
-		NoAutoValueOnZero: v.noAutoValueOnZero, BinaryStrings: v.binaryStrings, System: catalog.Relation,
+		NoAutoValueOnZero: v.noAutoValueOnZero, NoForeignKeyChecks: v.foreignKeysOff, BinaryStrings: v.binaryStrings, System: catalog.Relation,
 	}
 }
 

@@ -32,6 +32,7 @@ type Session struct {
 	cursors   map[string]*cursor
 	listening map[string]bool
 	warnings  []Warning
+	locked    bool // MySQL: by LOCK TABLES
 	sequences funcs.SequenceValues
 	seed      *float64
 	lastTXID  uint64
@@ -142,6 +143,9 @@ func (x *Session) UseDatabase(ctx context.Context, name string) error {
 	}
 	if err != nil {
 		return sqlerr.FromSQLite(err)
+	}
+	if x.db == db {
+		return nil
 	}
 	if err := x.commitOpen(ctx); err != nil {
 		return err

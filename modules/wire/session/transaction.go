@@ -304,6 +304,7 @@ func (x *Session) savepoint(ctx context.Context, name string) (*Result, error) {
 		return nil, sqlerr.New("25P01", "SAVEPOINT can only be used in transaction blocks")
 	}
 	if x.block.begun {
+		x.held.SetContext(ctx)
 		if err := x.held.Raw().Exec("SAVEPOINT " + quote(name)); err != nil {
 			return nil, x.held.Explain(err)
 		}
@@ -327,12 +328,13 @@ func (x *Session) findSavepoint(name, verb string) (int, error) {
 	return 0, sqlerr.New("3B001", `savepoint "%s" does not exist`, name).My(1305, "SAVEPOINT %s does not exist", name)
 }
 
-func (x *Session) releaseSavepoint(name string) (*Result, error) {
+func (x *Session) releaseSavepoint(ctx context.Context, name string) (*Result, error) {
 	i, err := x.findSavepoint(name, "RELEASE SAVEPOINT")
 	if err != nil {
 		return nil, err
 	}
 	if x.block.begun {
+		x.held.SetContext(ctx)
 		if err := x.held.Raw().Exec("RELEASE " + quote(x.block.saves[i])); err != nil {
 			return nil, x.held.Explain(err)
 		}

@@ -30,7 +30,7 @@ func (x *Session) runUtility(ctx context.Context, st *ir.Statement, args []types
 	case *ir.Savepoint:
 		return x.savepoint(ctx, s.Name)
 	case *ir.ReleaseSavepoint:
-		return x.releaseSavepoint(s.Name)
+		return x.releaseSavepoint(ctx, s.Name)
 	case *ir.RollbackTo:
 		return x.rollbackTo(ctx, s.Name)
 
@@ -335,7 +335,11 @@ func (x *Session) deallocate(name string) (*Result, error) {
 func (x *Session) lockTables(ctx context.Context, s *ir.LockTables) (*Result, error) {
 	if x.mysql() {
 		// The locks of MySQL guard against others' changes between statements; here every statement has its snapshot and
-		// transactions order writers. Open transactions are committed, as there.
+		// transactions order writers. Open transactions are committed, as there: by LOCK, and by UNLOCK after it.
+		if s.Unlock && !x.locked {
+			return done("UNLOCK TABLES"), nil
+		}
+		x.locked = !s.Unlock
 		return done("LOCK TABLES"), x.commitOpen(ctx)
 	}
 	if !x.block.open || !x.block.explicit {

@@ -22,6 +22,9 @@ func (v *vars) check(s *spec, value string) (string, error) {
 		if strings.EqualFold(name, "SYSTEM") || strings.EqualFold(name, "LOCAL") || strings.EqualFold(name, "DEFAULT") {
 			return s.def, nil
 		}
+		if zone, ok := intervalZone(name); ok && !v.x.mysql() {
+			return zone, nil
+		}
 		if _, ok := types.LoadZone(name); !ok {
 			return "", sqlerr.New("22023", `invalid value for parameter "TimeZone": "%s"`, value).My(1298, "Unknown or incorrect time zone: '%s'", value)
 		}
@@ -71,6 +74,26 @@ func (v *vars) check(s *spec, value string) (string, error) {
 		return "", bad()
 	}
 	return value, nil
+}
+
+// intervalZone is the zone that SET TIME ZONE INTERVAL '+02:00' HOUR TO MINUTE names, whose value arrives as an interval's
+// text, "02:00:00". PostgreSQL shows it in the notation of POSIX, whose sign counts to the west.
+func intervalZone(text string) (string, bool) {
+	sign, other, rest := "+", "-", text
+	if r, ok := strings.CutPrefix(text, "-"); ok {
+		sign, other, rest = "-", "+", r
+	}
+	parts := strings.Split(rest, ":")
+	if len(parts) != 3 || len(parts[0]) != 2 || parts[2] != "00" {
+		return "", false
+	}
+	at := parts[0]
+	if parts[1] != "00" {
+		at += ":" + parts[1]
+	}
+	zone := "<" + sign + at + ">" + other + at
+	_, ok := types.LoadZone(zone)
+	return zone, ok
 }
 
 // sqlMode brings a list of modes into capitals and takes combined modes apart.

@@ -206,7 +206,7 @@ func (s *server) serve(ctx context.Context) <-chan error {
 	// The front ends end with Shutdown, not with ctx: running statements get their grace.
 	alive := context.WithoutCancel(ctx)
 	start("PostgreSQL", s.pg, func() error { return s.wire.ServePostgres(alive, s.pg) })
-	//MYSQL
+	start("MySQL", s.mysql, func() error { return s.wire.ServeMySQL(alive, s.mysql) })
 	start("HTTP", s.http, func() error {
 		if s.httpServer.TLSConfig != nil {
 			return s.httpServer.ServeTLS(s.http, "", "")
