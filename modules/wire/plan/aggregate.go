@@ -107,9 +107,6 @@ func (b *builder) applyAggregate(f *ir.Func, s *funcs.Signature, args []*node, s
 		}
 		n.sql = n.sql[:open+1] + prefix + n.sql[open+1:end] + suffix + n.sql[end:]
 	}
-	if !isPlainCall(n.sql) {
-		n = b.splitCall(n)
-	}
 	b.setCollation(n)
 	if n.typ.IsString() && len(args) > 0 {
 		n.coll = args[0].coll
@@ -127,11 +124,6 @@ func callParens(sql string) (open, end int) {
 }
 
 func isPlainCall(sql string) bool { return isCall(sql) && sql[0] != '(' }
-
-// splitCall separates an aggregate from what a template puts around it, so that FILTER and OVER can go behind the
-// aggregate itself: the innermost call that ends the template's only aggregate is not known here, so the template must
-// begin with it, or be a function of it alone.
-func (b *builder) splitCall(n *node) *node { return n }
 
 func (b *builder) count(f *ir.Func, args []*node) *node {
 	for i := range args {
@@ -294,8 +286,6 @@ func (b *builder) withinGroup(f *ir.Func, args []*node, sc *level) *node {
 	call.OrderBy = []ir.Order{o}
 	return b.applyAggregate(&call, s, as, sc)
 }
-
-// windows ------------------------------------------------------------
 
 // windowFuncs are the window functions that SQLite has under the same names: arguments and result.
 var windowFuncs = map[string]struct {

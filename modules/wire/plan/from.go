@@ -82,9 +82,6 @@ func (b *builder) tableRef(t *ir.Table, sc *level) (string, []*item) {
 	}
 	if t.Name.Schema == "" && t.Name.Catalog == "" {
 		if c := b.findCTE(sc, t.Name.Name); c != nil {
-			if c.broken != "" {
-				b.unsupported(c.broken)
-			}
 			ref := quote(b.alias(name))
 			it := &item{name: name, ref: ref, visible: true, named: true}
 			it.columns = rebase(c.columns, ref)

@@ -292,11 +292,6 @@ func runScript(t *testing.T, file string) {
 	in := bufio.NewScanner(bytes.NewReader(data))
 	in.Buffer(nil, 1<<20)
 	line := 0
-	next := func() (string, bool) {
-		line++
-		return in.Text(), in.Scan()
-	}
-	_ = next
 	for in.Scan() {
 		line++
 		head := in.Text()

@@ -75,12 +75,6 @@ type cte struct {
 	name    string
 	sql     string // its name in the printed statement
 	columns []*column
-	// recursive: being defined; columns are those of its non-recursive part.
-	recursive bool
-	self      *relation
-	broken    string // why it can't be used
-	insert    *ir.Insert
-	write     ir.Stmt
 }
 
 // item is an element of FROM.

@@ -386,10 +386,7 @@ func (b *builder) with(w *ir.With, sc *level) string {
 		c := &cte{name: def.Name, sql: b.cteName(def.Name)}
 		q, ok := def.Stmt.(*ir.Query)
 		if !ok {
-			c.write = def.Stmt
-			c.broken = "WITH … AS (INSERT, UPDATE or DELETE) together with another use of its result"
-			sc.ctes = append(sc.ctes, c)
-			b.unsupported("data-modifying statement in WITH")
+			b.unsupported("a data-modifying statement in WITH whose result is more than shown")
 		}
 		sql := ""
 		if set, is := q.Body.(*ir.SetOp); w.Recursive && is && refers(q, def.Name) {
