@@ -624,7 +624,13 @@ func (x *Session) text(ctx context.Context, e ir.Expr) (string, error) {
 		}
 		return "", nil
 	}
-	v, err := x.evaluate(ctx, e, types.T(types.Text), nil)
+	v, err := x.evaluate(ctx, e, types.Type{}, nil)
+	switch v.Class {
+	case types.Int:
+		return strconv.FormatInt(v.I, 10), err
+	case types.Float:
+		return strconv.FormatFloat(v.F, 'g', -1, 64), err
+	}
 	return string(v.B), err
 }
 
