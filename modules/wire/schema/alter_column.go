@@ -172,214 +172,64 @@ func mentions(sql, column string) bool {
 	return false
 }
 
-// columnType is ALTER COLUMN … TYPE.
-func (a *alteration) columnType(act *ir.AlterAction) error {
-	w, t := a.w, a.t
-	c := w.column(t, act.Column)
-	if c == nil {
-		return noColumn(t, act.Column)
-	}
-	if t.Foreign {
-		return sqlerr.Unsupported("another type for a column of a table that another program created")
-	}
-	for _, v := range w.dependentViews(t, c.Name) {
-		e := sqlerr.New("0A000", "cannot alter type of a column used by a view or rule")
-		e.Detail = "view " + v.Name + " depends on column \"" + c.Name + "\""
-		return e
-	}
-	before := *c
-	c.NotNull = before.NotNull
-	c.DefaultSQL, c.Default = before.DefaultSQL, before.Default
-	if err := w.setType(t, c, act.Type); err != nil {
-		return err
-	}
-	if act.Collation != "" {
-		c.Collation = act.Collation
-	}
-	if act.Using == nil && !assignable(before.Type, c.Type) {
-		e := sqlerr.New("42804", "column \"%s\" cannot be cast automatically to type %s", c.Name, c.Declared).
-			WithHint("You might need to specify \"USING %s::%s\".", quoteIdent(c.Name), c.Declared)
-		return e
-	}
-	if err := a.convert(&before, c, act.Using); err != nil {
-		return err
-	}
-	return a.convertDefault(&before, c)
-}
-
-// assignable tells whether PostgreSQL converts a column's values by itself.
-func assignable(from, to types.Type) bool {
-	if from.Kind == to.Kind && from.Elem == to.Elem && from.OID == to.OID {
-		return true
-	}
-	switch {
-	case to.Kind == types.Text || to.Kind == types.Varchar || to.Kind == types.Char || to.Kind == types.Name:
-		return true
-	case from.IsNumber() && to.IsNumber():
-		return true
-	case from.IsTime() && to.IsTime():
-		return from.Kind != types.Time && from.Kind != types.TimeTZ && from.Kind != types.Date ||
-			to.Kind == types.Timestamp || to.Kind == types.TimestampTZ || to.Kind == types.Interval ||
-			(from.Kind == types.Time && to.Kind == types.TimeTZ) || (from.Kind == types.TimeTZ && to.Kind == types.Time)
-	case from.Kind == types.JSON && to.Kind == types.JSONB, from.Kind == types.JSONB && to.Kind == types.JSON:
-		return true
-	case from.IsNumber() && to.Kind == types.Money, from.Kind == types.Money && to.IsNumber():
-		return true
-	case from.Kind == types.Time && to.Kind == types.Interval, from.Kind == types.Interval && to.Kind == types.Time:
-		return true
-	case from.Kind == types.Inet && to.Kind == types.Cidr, from.Kind == types.Cidr && to.Kind == types.Inet:
-		return true
-	case from.IsInteger() && (to.Kind == types.Oid || to.Kind >= types.Regclass && to.Kind <= types.Regrole):
-		return true
-	}
-	return false
-}
-
-// convert gives a column's values their new type.
-func (a *alteration) convert(before, c *Column, using ir.Expr) error {
-	w := a.w
-	e := using
-	if e == nil {
-		if sameValues(before.Type, c.Type) {
-			if Storage(before.Type) == Storage(c.Type) {
-				// Only the checks differ: the rows are validated instead of written.
-				if !slices.Equal(w.s.typeChecks(before), w.s.typeChecks(c)) {
-					for _, k := range w.s.typeChecks(c) {
-						a.validate = append(a.validate, func() error { return w.validateCheck(a.t, k.name, k.sql) })
-					}
-				}
-				return nil
-			}
-		}
-		e = &ir.ColumnRef{Name: before.Name, Pos: -1}
-	}
-	sql, _, err := w.expr(e, a.old, c)
-	if err != nil {
-		return err
-	}
-	a.values[c.Num] = sql
-	return nil
-}
-
-// sameValues tells whether a value means the same in both types, as it is stored. A string that is too long for its
-// new type is an error, not cut.
-func sameValues(from, to types.Type) bool {
-	isText := func(t types.Type) bool {
-		return t.Kind == types.Text || t.Kind == types.Varchar || t.Kind == types.Char || t.Kind == types.Name
-	}
-	switch {
-	case from == to:
-		return true
-	case isText(from) && isText(to), from.Kind == types.Enum && isText(to):
-		return true
-	case from.Kind == types.Enum && to.Kind == types.Enum, from.Kind == types.Set && to.Kind == types.Set:
-		return true
-	case from.IsInteger() && to.IsInteger() && from.Kind != types.Year && to.Kind != types.Year:
-		return true
-	case from.Kind == types.Bytes && to.Kind == types.Bytes:
-		return true
-	}
-	return false
-}
-
-// convertDefault brings a constant default into the column's new type.
-func (a *alteration) convertDefault(before, c *Column) error {
-	if c.DefaultSQL == "" || c.NextVal != 0 || c.GeneratedSQL != "" || before.Type == c.Type {
-		return nil
-	}
-	lit, ok := literalOf(c.DefaultSQL)
-	if !ok {
-		return nil
-	}
-	lit.Type = before.Type
-	if before.Type.IsString() || lit.Value.Class == types.String && !before.Type.IsNumber() {
-		lit.Type = types.Type{}
-	}
-	sql, _, err := a.w.expr(lit, nil, c)
-	if err != nil {
-		return sqlerr.New("42804", "default for column \"%s\" cannot be cast automatically to type %s", c.Name, c.Declared)
-	}
-	c.DefaultSQL = sql
-	if !a.w.mysql {
-		if i := strings.Index(c.Default, "::"); i >= 0 {
-			c.Default = c.Default[:i] + "::" + baseName(c.Declared)
-		}
-	}
-	return nil
-}
-
-// literalOf reads a constant of SQLite's SQL; ok is false for blobs and whatever isn't constant.
-func literalOf(sql string) (*ir.Literal, bool) {
-	sql = strings.TrimSpace(sql)
-	for strings.HasPrefix(sql, "(") && strings.HasSuffix(sql, ")") {
-		sql = strings.TrimSpace(sql[1 : len(sql)-1])
-	}
-	if !isLiteral(sql) {
-		return nil, false
-	}
-	switch {
-	case strings.EqualFold(sql, "null"):
-		return &ir.Literal{Pos: -1}, true
-	case strings.HasPrefix(sql, "'"):
-		return &ir.Literal{Value: types.StringValue(strings.ReplaceAll(sql[1:len(sql)-1], "''", "'")), Pos: -1}, true
-	case sql[0] == 'x' || sql[0] == 'X':
-		return nil, false
-	}
-	digits := strings.ReplaceAll(sql, " ", "")
-	if n, err := parseInt(digits); err == nil {
-		return &ir.Literal{Value: types.IntValue(n), Type: types.T(types.Int8), Pos: -1}, true
-	}
-	return &ir.Literal{Value: types.StringValue(digits), Type: types.T(types.Numeric), Pos: -1}, true
-}
-
-// modifyColumn is MySQL's MODIFY and CHANGE: a column gets a whole new definition.
-func (a *alteration) modifyColumn(act *ir.AlterAction) error {
+// addColumn is ADD COLUMN.
+func (a *alteration) addColumn(act *ir.AlterAction) error {
 	w, t := a.w, a.t
 	def := act.Def
-	c := t.Column(def.Name)
-	if c == nil {
-		return noColumn(t, def.Name)
+	if old := t.Column(def.Name); old != nil {
+		if act.IfNot {
+			w.notice(sqlerr.New("42701", "column \"%s\" of relation \"%s\" already exists, skipping", def.Name, t.Name))
+			return nil
+		}
+		return columnExists(t.Name, def.Name)
 	}
 	if t.Foreign {
-		return sqlerr.Unsupported("another definition for a column of a table that another program created")
+		return a.addForeignColumn(def)
 	}
-	before := *c
-	if e, ok := w.s.ByOID[before.Type.OID].(*Enum); ok && e.Table == t.OID {
-		if err := w.remove(e); err != nil {
-			return err
-		}
-	}
-	last := t.LastColumn
-	n, err := w.newColumn(t, def)
+	c, err := w.newColumn(t, def)
 	if err != nil {
 		return err
 	}
-	t.LastColumn = last
-	n.Num, n.Missing = before.Num, before.Missing
-	pk := t.PrimaryKey()
-	if pk != nil && slices.Contains(pk.Columns, n.Num) {
-		n.NotNull = true
-	}
-	*c = *n
+	t.Columns = append(t.Columns, c)
 	if def.Generated != nil {
 		if err := w.setGenerated(t, c, def.Generated); err != nil {
 			return err
 		}
 	}
-	if c.NotNull && !before.NotNull {
-		a.validate = append(a.validate, func() error { return w.validateNotNull(a.t, c) })
+	empty, err := a.empty()
+	if err != nil {
+		return err
 	}
 	switch {
 	case c.GeneratedSQL != "":
-		if before.GeneratedSQL == "" || before.GeneratedSQL != c.GeneratedSQL {
-			a.force = a.force || c.Stored || before.GeneratedSQL == ""
+		// A virtual column has nothing in the rows: it is only text.
+		a.force = a.force || c.Stored && !empty
+	case empty:
+	case c.AutoIncrement:
+		// Numbers are given below, when the key is known.
+		a.values[c.Num] = rowNumber
+	case c.DefaultSQL == "":
+		c.Missing = "NULL"
+		if c.NotNull {
+			implicit := ""
+			if w.mysql {
+				implicit = w.implicitDefault(c)
+			}
+			if implicit == "" {
+				// A constraint of the same statement may still make it the rowid, which is never NULL.
+				return containsNull(t, c.Name, nil)
+			}
+			c.Missing = implicit
 		}
-	case before.GeneratedSQL != "":
-		a.values[c.Num] = quote(c.Name)
+	case isLiteral(c.DefaultSQL):
+		c.Missing = literalDefault(c.DefaultSQL)
+		if c.Domain != 0 {
+			for _, k := range w.s.typeChecks(c) {
+				a.validate = append(a.validate, func() error { return w.validateCheck(a.t, k.name, k.sql) })
+			}
+		}
 	default:
-		if err := a.convert(&before, c, nil); err != nil {
-			return err
-		}
+		a.values[c.Num] = c.DefaultSQL
 	}
 	if act.First || act.After != "" {
 		if err := a.move(c, act); err != nil {
@@ -387,14 +237,183 @@ func (a *alteration) modifyColumn(act *ir.AlterAction) error {
 		}
 	}
 	for i := range def.Constraints {
-		k := &def.Constraints[i]
-		// MODIFY … PRIMARY KEY on a column that is it already changes nothing.
-		if k.Kind == ir.PrimaryKey && pk != nil && len(pk.Columns) == 1 && pk.Columns[0] == c.Num {
-			continue
-		}
-		if err := a.addConstraint(k); err != nil {
+		if err := a.addConstraint(&def.Constraints[i]); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// rowNumber numbers the rows of the table that is written anew.
+const rowNumber = "row_number() OVER ()"
+
+// move brings a column to its place.
+func (a *alteration) move(c *Column, act *ir.AlterAction) error {
+	t := a.t
+	at := 0
+	if act.After != "" {
+		p := a.w.column(t, act.After)
+		if p == nil {
+			return noColumn(t, act.After)
+		}
+		if p == c {
+			return noColumn(t, act.After)
+		}
+		t.Columns = slices.DeleteFunc(t.Columns, func(x *Column) bool { return x == c })
+		at = slices.Index(t.Columns, p) + 1
+	} else {
+		t.Columns = slices.DeleteFunc(t.Columns, func(x *Column) bool { return x == c })
+	}
+	t.Columns = slices.Insert(t.Columns, at, c)
+	return nil
+}
+
+// implicitDefault is the value that MySQL gives a NOT NULL column without a default in rows that have none.
+func (w *work) implicitDefault(c *Column) string {
+	switch c.Type.Kind {
+	case types.Numeric:
+		if c.Type.Scale > 0 {
+			return text("0." + strings.Repeat("0", int(c.Type.Scale)))
+		}
+		return "'0'"
+	case types.Enum:
+		if e, ok := w.s.ByOID[c.Type.OID].(*Enum); ok && len(e.Labels) > 0 {
+			return text(e.Labels[0])
+		}
+	case types.Text, types.Varchar, types.Char, types.Set:
+		return "''"
+	case types.Time:
+		return "'00:00:00'"
+	case types.JSON, types.JSONB:
+		return "'null'"
+	case types.Date, types.Timestamp, types.TimestampTZ:
+		return ""
+	}
+	switch Storage(c.Type) {
+	case "INTEGER":
+		return "0"
+	case "REAL":
+		return "0.0"
+	case "BLOB":
+		return "x''"
+	}
+	return ""
+}
+
+// addForeignColumn adds a column to a table that another program made.
+func (a *alteration) addForeignColumn(def *ir.ColumnDef) error {
+	w, t := a.w, a.t
+	typ, declared, _, err := w.resolveType(def.Type)
+	if err != nil {
+		return err
+	}
+	c := &Column{Name: def.Name, Type: typ, Declared: declared}
+	if def.Default != nil {
+		if err := w.setDefault(c, def.Default, def.DefaultText); err != nil {
+			return err
+		}
+		if !isLiteral(c.DefaultSQL) {
+			return sqlerr.Unsupported("a column with a computed default in a table that another program created")
+		}
+	}
+	if len(def.Constraints) > 0 || def.Generated != nil || def.Identity != "" || def.Type.Serial || def.AutoIncrement {
+		return sqlerr.Unsupported("a column with constraints in a table that another program created")
+	}
+	sql := "ALTER TABLE " + quote(t.SQLName) + " ADD COLUMN " + quote(c.Name) + " " + Storage(typ)
+	if def.NotNull {
+		sql += " NOT NULL"
+	}
+	if c.DefaultSQL != "" {
+		sql += " DEFAULT " + literalDefault(c.DefaultSQL)
+	}
+	w.dirty[dbOf(t.Temp)] = true
+	if err := exec(w.c, sql); err != nil {
+		if msg, ok := sqliteMessage(err); ok && strings.Contains(msg, "NOT NULL") {
+			return containsNull(t, c.Name, err)
+		}
+		return err
+	}
+	return nil
+}
+
+// columnAction changes what a column promises, not its values.
+func (a *alteration) columnAction(c *Column, act *ir.AlterAction) error {
+	w, t := a.w, a.t
+	switch act.Kind {
+	case ir.SetDefault:
+		if c.Generated != "" {
+			return sqlerr.New("42601", "column \"%s\" of relation \"%s\" is a generated column", c.Name, t.Name)
+		}
+		if c.Identity != "" {
+			return sqlerr.New("42601", "column \"%s\" of relation \"%s\" is an identity column", c.Name, t.Name)
+		}
+		return w.setDefault(c, act.Default, act.Text)
+	case ir.DropDefault:
+		if c.Identity != "" {
+			return sqlerr.New("42601", "column \"%s\" of relation \"%s\" is an identity column", c.Name, t.Name).
+				WithHint("Use ALTER TABLE ... ALTER COLUMN ... DROP IDENTITY instead.")
+		}
+		c.Default, c.DefaultSQL, c.NextVal = "", "", 0
+	case ir.SetNotNull:
+		if !c.NotNull {
+			c.NotNull = true
+			a.validate = append(a.validate, func() error { return w.validateNotNull(t, c) })
+		}
+	case ir.DropNotNull:
+		if pk := t.PrimaryKey(); pk != nil && slices.Contains(pk.Columns, c.Num) {
+			return sqlerr.New("42P16", "column \"%s\" is in a primary key", c.Name)
+		}
+		if c.Identity != "" {
+			return sqlerr.New("42601", "column \"%s\" of relation \"%s\" is an identity column", c.Name, t.Name)
+		}
+		c.NotNull = false
+	case ir.AddIdentity:
+		if c.Identity != "" {
+			return sqlerr.New("55000", "column \"%s\" of relation \"%s\" is already an identity column", c.Name, t.Name)
+		}
+		if c.DefaultSQL != "" {
+			return sqlerr.New("55000", "column \"%s\" of relation \"%s\" already has a default value", c.Name, t.Name)
+		}
+		if !c.NotNull {
+			return sqlerr.New("55000", "column \"%s\" of relation \"%s\" must be declared NOT NULL before identity can be added", c.Name, t.Name)
+		}
+		if c.Identity = act.Name; c.Identity == "" {
+			c.Identity = "BY DEFAULT"
+		}
+		return w.ownSequence(t, c, act.Sequence)
+	case ir.DropIdentity:
+		if c.Identity == "" {
+			if act.IfExists {
+				w.notice(sqlerr.New("00000", "column \"%s\" of relation \"%s\" is not an identity column, skipping", c.Name, t.Name))
+				return nil
+			}
+			return sqlerr.New("55000", "column \"%s\" of relation \"%s\" is not an identity column", c.Name, t.Name)
+		}
+		if q, ok := w.s.ByOID[c.Sequence].(*Sequence); ok {
+			if err := w.remove(q); err != nil {
+				return err
+			}
+		}
+		c.Identity, c.Sequence, c.NextVal, c.Default, c.DefaultSQL = "", 0, 0, "", ""
+	case ir.SetIdentity:
+		if c.Identity == "" {
+			return sqlerr.New("55000", "column \"%s\" of relation \"%s\" is not an identity column", c.Name, t.Name)
+		}
+		if act.Name != "" {
+			c.Identity = act.Name
+		}
+		if q, ok := w.s.ByOID[c.Sequence].(*Sequence); ok && act.Sequence != nil {
+			return w.changeSequence(q, act.Sequence)
+		}
+	case ir.DropExpression:
+		if c.Generated == "" {
+			if act.IfExists {
+				return nil
+			}
+			return sqlerr.New("55000", "column \"%s\" of relation \"%s\" is not a stored generated column", c.Name, t.Name)
+		}
+		c.Generated, c.GeneratedSQL, c.Stored = "", "", false
+		a.values[c.Num] = quote(c.Name)
 	}
 	return nil
 }
