@@ -3,12 +3,10 @@ package mywire
 import (
 	"bytes"
 	"context"
-	"errors"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/bop-platform/bop/modules/wire/auth"
 	"github.com/bop-platform/bop/modules/wire/session"
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
 )
@@ -141,7 +139,7 @@ func (c *client) changeUser(ctx context.Context, body []byte) error {
 	r := reader{b: body}
 	l := login{caps: c.caps, user: r.zero()}
 	if c.caps&capSecure != 0 {
-		l.answer = append([]byte(nil), r.take(int(r.byte()))...)
+		l.answer = given(r.take(int(r.byte())))
 	} else {
 		l.answer = []byte(r.zero())
 	}
@@ -194,22 +192,9 @@ func (c *client) reauthenticate(l *login) error {
 		return sqlerr.New("08P01", "the client can't change its user").
 			My(1251, "Client does not support authentication protocol requested by server; consider upgrading MySQL client")
 	}
-	c.nonce = auth.NewNonce()
-	at := c.out.begin()
-	c.out.byte(0xfe)
-	c.out.zero(l.plugin)
-	c.out.buf = append(append(c.out.buf, c.nonce...), 0)
-	c.out.end(at)
-	p, err := c.answer()
-	if err != nil {
+	var err error
+	if l.answer, err = c.switchTo(l.plugin); err != nil {
 		return err
 	}
-	if len(p) > 1 || len(p) == 1 && p[0] != 0 {
-		l.answer = append([]byte(nil), p...)
-	}
-	err = c.authenticate(l)
-	if long := (*tooLongError)(nil); errors.As(err, &long) {
-		return errMalformed
-	}
-	return err
+	return c.authenticate(l)
 }

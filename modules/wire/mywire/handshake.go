@@ -61,8 +61,16 @@ func parseLogin(p []byte) (login, error) {
 	if r.bad {
 		return l, sqlerr.New("08P01", "malformed handshake").My(1043, "Bad handshake")
 	}
-	l.answer = append([]byte(nil), l.answer...)
+	l.answer = given(l.answer)
 	return l, nil
+}
+
+// given keeps an answer. A single zero byte is how some clients say that there is no password.
+func given(answer []byte) []byte {
+	if len(answer) == 1 && answer[0] == 0 {
+		return nil
+	}
+	return append([]byte(nil), answer...)
 }
 
 // parseAttrs reads what the client tells of its program. Of many attributes only the first are kept.
@@ -143,8 +151,29 @@ func (c *client) greet() {
 	o.buf = append(o.buf, make([]byte, 10)...)
 	o.buf = append(o.buf, c.nonce[8:]...)
 	o.byte(0)
-	o.zero(pluginCaching)
+	o.zero(c.s.plugin())
 	o.end(at)
+}
+
+// plugin is the method that the greeting names. Where nobody is checked it is the one that every client has built in.
+func (s *Server) plugin() string {
+	if s.o.Auth == nil {
+		return pluginNative
+	}
+	return pluginCaching
+}
+
+// switchTo asks for an answer to a fresh nonce by another method.
+func (c *client) switchTo(plugin string) ([]byte, error) {
+	c.nonce = auth.NewNonce()
+	o := &c.out
+	at := o.begin()
+	o.byte(0xfe)
+	o.zero(plugin)
+	o.buf = append(append(o.buf, c.nonce...), 0)
+	o.end(at)
+	p, err := c.answer()
+	return given(p), err
 }
 
 // answer flushes and reads the client's next packet of the handshake.
@@ -184,8 +213,13 @@ func (c *client) secure(ctx context.Context) ([]byte, error) {
 func (c *client) authenticate(l *login) error {
 	store := c.s.o.Auth
 	if store == nil {
-		if l.plugin == pluginCaching && len(l.answer) > 0 {
+		switch {
+		case l.plugin == pluginCaching && len(l.answer) > 0:
 			c.moreData(3) // it waits for the outcome of the quick check
+		case l.plugin != pluginCaching && l.plugin != pluginNative && l.plugin != "":
+			// Whatever the client began with has to come to its end.
+			_, err := c.switchTo(pluginNative)
+			return err
 		}
 		return nil
 	}
@@ -205,21 +239,11 @@ func (c *client) authenticate(l *login) error {
 			return sqlerr.New("08P01", "the client knows no way to show who it is").
 				My(1251, "Client does not support authentication protocol requested by server; consider upgrading MySQL client")
 		}
-		c.nonce = auth.NewNonce()
-		o := &c.out
-		at := o.begin()
-		o.byte(0xfe)
-		o.zero(pluginCaching)
-		o.buf = append(append(o.buf, c.nonce...), 0)
-		o.end(at)
-		p, err := c.answer()
-		if err != nil {
+		var err error
+		if answer, err = c.switchTo(pluginCaching); err != nil {
 			return err
 		}
-		plugin, answer = pluginCaching, append([]byte(nil), p...)
-		if len(answer) == 1 && answer[0] == 0 {
-			answer = nil
-		}
+		plugin = pluginCaching
 	}
 	if len(answer) == 0 {
 		return denied(false) // no user has an empty password
@@ -230,8 +254,8 @@ func (c *client) authenticate(l *login) error {
 		}
 		return nil
 	}
-	known, err := c.s.caching.Fast(l.user, c.nonce, answer)
-	if err == nil && known {
+	remembered, err := c.s.caching.Fast(l.user, c.nonce, answer)
+	if err == nil && remembered {
 		c.moreData(3)
 		return nil
 	}

@@ -137,9 +137,6 @@ func (c *client) execute(ctx context.Context, body []byte) error {
 	if err == nil {
 		err = c.executed(st, res, cursor)
 	}
-	if settles(st.text) {
-		c.settle()
-	}
 	switch {
 	case errors.Is(err, errGone):
 		return errGone
@@ -157,6 +154,9 @@ func (c *client) executed(st *prepared, r *session.Result, cursor bool) error {
 	case r.Columns == nil:
 		if err := r.Close(); err != nil {
 			return err
+		}
+		if settles(st.text) {
+			c.settle()
 		}
 		c.ok(uint64(max(r.Affected(), 0)), r.InsertID(), len(c.x.Warnings()), "")
 		return nil

@@ -31,14 +31,12 @@ func (c *client) options() mysql.Options {
 // statement runs a text of so many statements and sends their results.
 func (c *client) statement(ctx context.Context, text string, several int) error {
 	left := several
+	follow := several > 1 || settles(text)
 	err := c.x.Query(ctx, text, func(r *session.Result) error {
 		left--
 		c.more = left > 0
-		return c.result(r, text)
+		return c.result(r, text, follow)
 	})
-	if settles(text) || several > 1 {
-		c.settle()
-	}
 	c.more = false
 	switch {
 	case errors.Is(err, errGone):
@@ -59,8 +57,8 @@ func settles(text string) bool {
 	return len(text) > 0 && (text[0]|0x20 == 's' && len(text) > 2 && text[1]|0x20 == 'e' && text[2]|0x20 == 't' || text[0] == '/' || text[0] == '-' || text[0] == '#')
 }
 
-// result sends one result of a text.
-func (c *client) result(r *session.Result, text string) error {
+// result sends one result of a text. follow: it may have set a variable that the protocol follows.
+func (c *client) result(r *session.Result, text string, follow bool) error {
 	switch {
 	case r.Empty():
 		if strings.Trim(text, " \t\r\n;") == "" {
@@ -73,6 +71,9 @@ func (c *client) result(r *session.Result, text string) error {
 	case r.Columns == nil:
 		if err := r.Close(); err != nil {
 			return err
+		}
+		if follow {
+			c.settle()
 		}
 		c.ok(uint64(max(r.Affected(), 0)), r.InsertID(), len(c.x.Warnings()), "")
 		return nil

@@ -101,7 +101,7 @@ func (c *Copy) Row(args []types.Value) (err error) {
 	if err := c.c.stmt.Reset(); err != nil {
 		return sqlerr.FromSQLite(c.l.Explain(err))
 	}
-	c.rows++
+	c.rows += c.l.Raw().Changes() // none, where a row that is there already is left
 	return nil
 }
 

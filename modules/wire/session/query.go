@@ -32,11 +32,11 @@ func (x *Session) Query(ctx context.Context, text string, each func(*Result) err
 	if f, args, ok := x.lifted(run, text); ok {
 		return x.serve(run, f, args, each, false)
 	}
-	statements, err := x.parse(text)
-	if err != nil {
-		return err
+	statements, bad := x.parse(text) // MySQL runs what stands before a bad statement
+	if bad != nil && len(statements) == 0 {
+		return bad
 	}
-	several := len(statements) > 1
+	several := len(statements) > 1 || bad != nil
 	for i, st := range statements {
 		k := planKey{}
 		if !several {
@@ -56,6 +56,9 @@ func (x *Session) Query(ctx context.Context, text string, each func(*Result) err
 		if err := x.serve(run, f, nil, each, several && i < len(statements)-1 || several && x.block.open); err != nil {
 			return err
 		}
+	}
+	if bad != nil {
+		return bad
 	}
 	return x.endImplicit(true)
 }
