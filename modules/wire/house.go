@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -25,6 +26,9 @@ type house struct {
 	pid    *actor.PID
 	own    bool // the system is this house's
 	log    *slog.Logger
+
+	mu     sync.RWMutex // held for reading while an actor moves in
+	closed bool
 }
 
 // serveFunc accepts clients until the listener is done with.
@@ -57,12 +61,28 @@ func newHouse(system *actor.ActorSystem, log *slog.Logger) *house {
 // serve has a listener served and waits for its end.
 func (h *house) serve(ctx context.Context, name string, ln net.Listener, fn serveFunc) error {
 	l := &listener{ctx: ctx, name: name, ln: ln, fn: fn, log: h.log, done: make(chan error, 1)}
+	h.mu.RLock()
+	if h.closed {
+		h.mu.RUnlock()
+		ln.Close()
+		return net.ErrClosed
+	}
 	h.system.Root.Send(h.pid, &moveIn{l})
+	h.mu.RUnlock()
 	return <-l.done
 }
 
+// close ends the actors, and refuses others.
 func (h *house) close() {
-	if err := h.system.Root.StopFuture(h.pid).Wait(); err != nil {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return
+	}
+	h.closed = true
+	h.mu.Unlock()
+	// Poison lets those move in that were sent before it, so that nobody waits for an actor that never was.
+	if err := h.system.Root.PoisonFuture(h.pid).Wait(); err != nil {
 		h.log.Warn("stopping the listeners' actors", "error", err)
 	}
 	if h.own {

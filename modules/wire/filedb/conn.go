@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/ncruces/go-sqlite3"
@@ -181,9 +182,9 @@ func (c *conn) clean() bool {
 
 func (c *conn) close() {
 	c.raw.SetInterrupt(context.Background())
-	for s := range c.raw.Stmts() {
-		defer s.Close()
-	}
 	c.raw.RollbackHook(nil)
-	defer c.raw.Close()
+	for _, s := range slices.Collect(c.raw.Stmts()) {
+		s.Close() // SQLite keeps a connection open as long as it has statements
+	}
+	c.raw.Close()
 }

@@ -215,6 +215,31 @@ func TestConnections(t *testing.T) {
 	})
 }
 
+func TestClose(t *testing.T) {
+	dir := t.TempDir()
+	e, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.CreateDatabase(t.Context(), "d"); err != nil {
+		t.Fatal(err)
+	}
+	d, err := e.Database(t.Context(), "d")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := borrow(t, d)
+	exec(t, c, `CREATE TABLE t (a); INSERT INTO t VALUES (1)`)
+	if _, _, err := c.Raw().Prepare(`SELECT * FROM t`); err != nil { // and nobody closes it
+		t.Fatal(err)
+	}
+	c.Release(false)
+	e.Close()
+	if left, _ := filepath.Glob(filepath.Join(dir, "*-wal")); len(left) > 0 {
+		t.Fatal("a closed database has still its", left)
+	}
+}
+
 func TestVersion(t *testing.T) {
 	d := open(t, Options{})
 	c := borrow(t, d)

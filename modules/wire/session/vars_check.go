@@ -2,6 +2,7 @@ package session
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -76,23 +77,24 @@ func (v *vars) check(s *spec, value string) (string, error) {
 	return value, nil
 }
 
-// intervalZone is the zone that SET TIME ZONE INTERVAL '+02:00' HOUR TO MINUTE names, whose value arrives as an interval's
-// text, "02:00:00". PostgreSQL shows it in the notation of POSIX, whose sign counts to the west.
+// intervalZone is the zone that SET TIME ZONE INTERVAL '+02:00' HOUR TO MINUTE names; its value arrives as a stored
+// interval. PostgreSQL shows the zone in the notation of POSIX, whose sign counts to the west.
 func intervalZone(text string) (string, bool) {
-	sign, other, rest := "+", "-", text
-	if r, ok := strings.CutPrefix(text, "-"); ok {
-		sign, other, rest = "-", "+", r
-	}
-	parts := strings.Split(rest, ":")
-	if len(parts) != 3 || len(parts[0]) != 2 || parts[2] != "00" {
+	span, ok := types.ParseStoredInterval([]byte(text))
+	if !ok || span.Months != 0 || span.Days != 0 {
 		return "", false
 	}
-	at := parts[0]
-	if parts[1] != "00" {
-		at += ":" + parts[1]
+	sign, other := "+", "-"
+	if span.Micros < 0 {
+		sign, other = "-", "+"
+	}
+	minutes := max(span.Micros, -span.Micros) / 60_000_000
+	at := fmt.Sprintf("%02d", minutes/60)
+	if minutes%60 != 0 {
+		at += fmt.Sprintf(":%02d", minutes%60)
 	}
 	zone := "<" + sign + at + ">" + other + at
-	_, ok := types.LoadZone(zone)
+	_, ok = types.LoadZone(zone)
 	return zone, ok
 }
 
