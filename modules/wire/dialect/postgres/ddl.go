@@ -416,6 +416,9 @@ func (m *mapper) createDomain(n *ast.CreateDomainStmt) ir.Stmt {
 			d.DefaultText = m.format(d.Default, d.Type, nil)
 		case ast.CONSTR_CHECK:
 			if c := m.constraint(k, lookup); c != nil {
+				p := printer{column: lookup, domain: true}
+				p.expr(c.Expr)
+				c.Text = p.b.String()
 				d.Constraints = append(d.Constraints, *c)
 			}
 		default:

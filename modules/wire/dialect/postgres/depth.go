@@ -88,20 +88,21 @@ func checkDepth(text string) error {
 			case 6:
 				if l.is(t, "select") || l.is(t, "except") {
 					top.sticky += 2
+				} else if l.is(t, "isnull") {
+					top.chain++
 				}
 			case 7:
 				if l.is(t, "collate") || l.is(t, "notnull") || l.is(t, "between") || l.is(t, "similar") || l.is(t, "explain") || l.is(t, "prepare") {
 					top.chain++
 				}
+			case 8:
+				if l.is(t, "operator") {
+					top.chain++
+				}
 			case 9:
 				if l.is(t, "intersect") {
 					top.sticky++
-				} else if l.is(t, "recursive") {
-					top.sticky++
 				}
-			}
-			if t.to-t.from == 6 && l.is(t, "isnull") {
-				top.chain++
 			}
 		}
 		if outer+top.chain+top.sticky > maxDepth {

@@ -22,6 +22,7 @@ func Format(e ir.Expr, want ir.TypeName, column func(name string) types.Type) (s
 type printer struct {
 	b      strings.Builder
 	column func(string) types.Type
+	domain bool // of a domain's check: VALUE is a key word
 	bad    bool
 }
 
@@ -134,16 +135,79 @@ func (p *printer) operand(e, other ir.Expr, textual bool) {
 	p.typed(e, p.beside(other))
 }
 
+// kindOf is the kind of an expression as far as its form tells.
+func (p *printer) kindOf(e ir.Expr) types.Kind {
+	switch e := e.(type) {
+	case *ir.Literal:
+		return e.Type.Kind
+	case *ir.Cast:
+		return e.To.Type.Kind
+	case *ir.ColumnRef:
+		if p.column != nil {
+			return p.column(e.Name).Kind
+		}
+	case *ir.Func:
+		if e.Name == "extract" {
+			return types.Numeric
+		}
+	case *ir.Binary:
+		switch e.Op {
+		case "+", "-", "*", "/", "%":
+			l, r := p.kindOf(e.Left), p.kindOf(e.Right)
+			for _, k := range []types.Kind{types.Float8, types.Float4, types.Numeric, types.Int8, types.Int4} {
+				if l == k || r == k {
+					return k
+				}
+			}
+		}
+	}
+	return types.Unknown
+}
+
+// converted prints an integer constant with the conversion that its operator needs; false when there is none.
+func (p *printer) converted(op string, e, other ir.Expr) bool {
+	lit, ok := e.(*ir.Literal)
+	if !ok || lit.Value.Class != types.Int || lit.Type.Kind == types.Bool || lit.Value.I < 0 {
+		return false
+	}
+	to := ""
+	switch k := p.kindOf(other); {
+	case k == types.Float8:
+		to = "double precision"
+	case k == types.Numeric:
+		to = "numeric"
+	case k == types.Int8 && op == "%" && lit.Type.Kind == types.Int4:
+		to = "bigint"
+	default:
+		return false
+	}
+	p.put("(")
+	p.literal(lit)
+	p.put(")::", to)
+	return true
+}
+
 func (p *printer) binary(op string, left, right ir.Expr) {
 	textual := false
 	switch op {
+	case "?", "->", "->>":
+		p.put("(")
+		p.expr(left)
+		p.put(" ", op, " ")
+		p.typed(right, textType)
+		p.put(")")
+		return
 	case "=", "<>", "<", ">", "<=", ">=", "~", "~*", "!~", "!~*", "~~", "!~~", "~~*", "!~~*", "||":
 		textual = true
 	}
 	p.put("(")
-	p.operand(left, right, textual)
+	if !p.converted(op, left, right) {
+		p.operand(left, right, textual)
+	}
 	p.put(" ", op, " ")
-	p.operand(right, left, textual)
+	if !p.converted(op, right, left) {
+		p.operand(right, left, textual)
+	}
 	p.put(")")
 }
 
@@ -155,6 +219,10 @@ func (p *printer) expr(e ir.Expr) {
 	case *ir.Param:
 		p.put("$", strconv.Itoa(e.N))
 	case *ir.ColumnRef:
+		if p.domain && e.Name == "value" {
+			p.put("VALUE")
+			return
+		}
 		p.put(ident.Quote(e.Name))
 	case *ir.Default:
 		p.put("DEFAULT")
@@ -222,16 +290,16 @@ func (p *printer) expr(e ir.Expr) {
 			p.expr(e.X)
 		}
 		for _, w := range e.Whens {
-			p.put(" WHEN ")
+			p.put("\n    WHEN ")
 			p.expr(w.Cond)
 			p.put(" THEN ")
 			p.typed(w.Then, textType)
 		}
 		if e.Else != nil {
-			p.put(" ELSE ")
+			p.put("\n    ELSE ")
 			p.typed(e.Else, textType)
 		}
-		p.put(" END")
+		p.put("\nEND")
 	case *ir.Cast:
 		p.cast(e)
 	case *ir.Func:

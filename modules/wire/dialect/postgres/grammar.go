@@ -77,8 +77,8 @@ func first() bool {
 }
 
 // grow adds an instance. The library makes one when its pool is empty, so all others are kept busy for the moment in
-// which the new one is asked for; if one of them was too quick, the new token shares an instance until a text finds
-// the pool empty, which makes it then.
+// which the new one is asked for; if one of them was too quick, no instance is made now but by the next text that finds
+// the pool empty.
 func grow() {
 	grammars.mu.Lock()
 	defer grammars.mu.Unlock()
@@ -94,10 +94,11 @@ func grow() {
 			<-grammars.idle
 		}
 		busy := warmText()
-		for range n {
-			go run(busy)
+		var done sync.WaitGroup
+		for range n + 1 {
+			done.Go(func() { run(busy) }) // each gives one token back, the one that makes an instance much later
 		}
-		run(busy)
+		done.Wait()
 		grammars.mu.Lock()
 		grammars.made++
 		grammars.growing = false
@@ -115,7 +116,13 @@ func warmText() string {
 }
 
 // run parses on an instance that was taken, and gives it back.
-func run(text string) (b []byte, err error) {
+func run(text string) ([]byte, error) {
+	defer func() { grammars.idle <- struct{}{} }()
+	return parseOn(text)
+}
+
+// parseOn parses on some instance; one that traps is thrown away, with those that are idle.
+func parseOn(text string) (b []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			abiPoolMu.Lock()
@@ -123,7 +130,6 @@ func run(text string) (b []byte, err error) {
 			abiPoolMu.Unlock()
 			b, err = nil, &brokenError{p}
 		}
-		grammars.idle <- struct{}{}
 	}()
 	return parser.ParseToProtobuf(text)
 }

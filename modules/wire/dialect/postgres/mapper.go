@@ -46,6 +46,9 @@ func (m *mapper) name(r *ast.RangeVar) ir.Name {
 }
 
 func (m *mapper) names(nodes []ast.Node) []ir.Name {
+	if len(nodes) == 0 {
+		return nil
+	}
 	out := make([]ir.Name, 0, len(nodes))
 	for _, n := range nodes {
 		if r, ok := n.(*ast.RangeVar); ok {

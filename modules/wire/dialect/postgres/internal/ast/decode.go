@@ -62,7 +62,7 @@ func (r *reader) fail() {
 // length reads a length prefix and returns where what it covers ends.
 func (r *reader) length(end int) int {
 	n := r.varint()
-	if r.bad || n > uint64(end-r.i) {
+	if r.bad || r.i > end || n > uint64(end-r.i) {
 		r.fail()
 		return 0
 	}
