@@ -64,7 +64,7 @@ func (r *reader) length(end int) int {
 	n := r.varint()
 	if r.bad || r.i > end || n > uint64(end-r.i) {
 		r.fail()
-		return 0
+		return r.i
 	}
 	return r.i + int(n)
 }
