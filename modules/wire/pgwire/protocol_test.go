@@ -411,7 +411,11 @@ func TestShutdown(t *testing.T) {
 	t.Run("statements that don't end in time are interrupted", func(t *testing.T) {
 		k := start(t, pgwire.Options{})
 		r := k.raw()
+		watch := k.connect("")
 		r.send(query("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"))
+		for one[int](t, watch, "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'WITH RECURSIVE%'") == 0 {
+			time.Sleep(time.Millisecond)
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		if err := k.server.Shutdown(ctx); err != context.DeadlineExceeded {

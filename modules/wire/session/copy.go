@@ -19,6 +19,7 @@ type Copy struct {
 	ctx   context.Context
 	l     *lent
 	c     *cached
+	p     *plan.Plan
 	rows  int64
 	own   bool // the transaction is the statement's own
 	ended bool
@@ -76,7 +77,7 @@ func (x *Session) loading(ctx context.Context, p *plan.Plan) (*Copy, error) {
 		x.fillEnv(l.st)
 		var c *cached
 		if c, err = l.st.get(l.Raw(), p.SQL); err == nil {
-			return &Copy{x: x, ctx: ctx, l: l, c: c, own: own}, nil
+			return &Copy{x: x, ctx: ctx, l: l, c: c, p: p, own: own}, nil
 		}
 		err = l.Explain(err)
 	}
@@ -96,10 +97,7 @@ func (c *Copy) Row(args []types.Value) (err error) {
 		return sqlerr.FromSQLite(c.l.Explain(err))
 	}
 	if err := c.c.stmt.Exec(); err != nil {
-		return sqlerr.FromSQLite(c.l.Explain(err))
-	}
-	if err := c.c.stmt.Reset(); err != nil {
-		return sqlerr.FromSQLite(c.l.Explain(err))
+		return sqlerr.FromSQLite(c.x.blame(c.l.Explain(err), c.p))
 	}
 	c.rows += c.l.Raw().Changes() // none, where a row that is there already is left
 	return nil

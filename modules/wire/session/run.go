@@ -108,6 +108,9 @@ func (x *Session) runWrite(ctx context.Context, f *planned, args []types.Value) 
 		}
 	}
 	r, err := x.change(l, p, args)
+	if err != nil {
+		err = x.blame(err, p)
+	}
 	if wrapped {
 		end := "COMMIT"
 		if err != nil {

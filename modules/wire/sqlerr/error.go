@@ -21,7 +21,13 @@ type Error struct {
 	Context    string // where it happened: "COPY t, line 3, column a"
 	Severity   string // "", FATAL, PANIC
 	Err        error  // the cause, for logs; not shown to clients
+
+	key []string // columns of a duplicate key
 }
+
+// Key returns the columns of the key that a duplicate was refused for, as SQLite names them; nil for other errors and
+// keys of expressions.
+func (e *Error) Key() []string { return e.key }
 
 func (e *Error) Error() string { return e.Message + " (SQLSTATE " + e.State + ")" }
 

@@ -126,6 +126,8 @@ func fromCode(code sqlite3.ErrorCode, extended sqlite3.ExtendedErrorCode, text s
 		return New("XX001", "%s", text).My(1194, "%s", text)
 	case sqlite3.IOERR:
 		return New("58030", "%s", text).My(1026, "%s", text)
+	case sqlite3.MISMATCH:
+		return New("22P02", "%s", text).My(1366, "Incorrect value: %s", text)
 	case sqlite3.AUTH:
 		return New("42501", "%s", text).My(1142, "%s", text)
 	}
@@ -137,6 +139,11 @@ func unique(text string) *Error {
 	_, what, _ := strings.Cut(text, "failed: ")
 	e := New("23505", "duplicate key value violates unique constraint")
 	e.Table, e.Column = columns(what)
+	if e.Table != "" {
+		for part := range strings.SplitSeq(what, ", ") {
+			e.key = append(e.key, strings.TrimPrefix(part, e.Table+"."))
+		}
+	}
 	if name, ok := strings.CutPrefix(what, "index '"); ok {
 		e.Constraint = strings.TrimSuffix(name, "'")
 		e.Message += ` "` + e.Constraint + `"`
