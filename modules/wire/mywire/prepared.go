@@ -1,13 +1,12 @@
 package mywire
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/bop-platform/bop/modules/wire/dialect/mysql"
 	"github.com/bop-platform/bop/modules/wire/session"
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
 	"github.com/bop-platform/bop/modules/wire/types"
@@ -310,12 +309,12 @@ func (c *client) arguments(ctx context.Context, st *prepared, r *reader) (*sessi
 			return nil, nil, err
 		}
 		st.values = append(st.values, v)
-		arg, ok := simple(v, t, want)
-		if !ok && v.Class != types.Null {
+		arg, ok := v, v.Class == types.Null
+		if !ok {
 			if in == nil {
-				in = c.input()
+				in = c.x.Input()
 			}
-			arg, ok = convert(v, t, want, in)
+			arg, ok = mysql.Convert(v, t, want, in)
 		}
 		if !ok {
 			st.hints[i], hinted = t, true
@@ -367,110 +366,4 @@ func (c *client) variant(ctx context.Context, st *prepared) (*session.Prepared, 
 	}
 	st.variants = append(st.variants, variant{slices.Clone(st.hints), p})
 	return p, nil
-}
-
-// input reads values as the session does, but strictly.
-func (c *client) input() *types.Input {
-	in := *c.x.Input()
-	in.Strict = true
-	in.Warn = nil
-	return &in
-}
-
-// simple is convert for the values that need no thought.
-func simple(v types.Value, t, want types.Type) (types.Value, bool) {
-	switch v.Class {
-	case types.Null:
-		return v, true
-	case types.Int:
-		if t.Kind != types.Bit && (want.IsInteger() || want.Kind == types.Bool) {
-			return v, true
-		}
-		if want.Kind == types.Float8 {
-			return types.FloatValue(float64(v.I)), v.I > -1<<53 && v.I < 1<<53
-		}
-	case types.Float:
-		return v, want.Kind == types.Float8
-	case types.String, types.Blob:
-		switch {
-		case want.Kind == types.Bytes:
-			return types.Value{Class: types.Blob, B: v.B}, t.IsString() || t.Kind == types.Bytes
-		case want.Kind == types.Text, want.Kind == types.Varchar, want.Kind == types.Char:
-			return types.Value{Class: types.String, B: v.B}, (t.IsString() || t.Kind == types.Bytes) && utf8.Valid(v.B)
-		}
-	}
-	return v, false
-}
-
-// convert brings a parameter into the storage form of the type that the statement wants, if nothing is lost by it.
-func convert(v types.Value, t, want types.Type, in *types.Input) (types.Value, bool) {
-	from := t.IsString() || t.Kind == types.Bytes
-	switch {
-	case want.Kind == types.Unknown, want.IsString() && !from:
-		return v, false // what an untyped place holds is told by the client; numbers compare with strings as numbers
-	case want.Kind == types.Enum || want.Kind == types.Set:
-		return v, from && utf8.Valid(v.B)
-	case t == want:
-		return v, true
-	}
-	lossy := false
-	own := *in
-	own.Warn = func(uint16, string) { lossy = true }
-	text := types.AppendMySQLText(nil, t, v, &types.MyFormat{Location: in.Location})
-	switch {
-	case want.IsInteger() || want.Kind == types.Bool || want.Kind == types.Float8 || want.Kind == types.Float4:
-		if from && !isNumber(text) || want.IsInteger() && bytes.IndexByte(text, '.') >= 0 {
-			return v, false
-		}
-	case want.Kind == types.Numeric:
-		if !isNumber(text) || want.Len > 0 && fraction(text) > int(want.Scale) {
-			return v, false
-		}
-	case want.Kind == types.Date:
-		if t.Kind == types.Timestamp || from && len(text) > 10 {
-			return v, false
-		}
-	case want.Kind == types.Time:
-		if t.Kind != types.Time && !from {
-			return v, false
-		}
-	case want.IsTime():
-		if t.Kind != types.Timestamp && t.Kind != types.TimestampTZ && t.Kind != types.Date && !from {
-			return v, false
-		}
-	case want.Kind == types.JSON, want.Kind == types.JSONB, want.Kind == types.UUID:
-		if !from {
-			return v, false
-		}
-	default:
-		return v, false
-	}
-	out, err := types.ParseText(want, text, &own)
-	if err != nil || lossy {
-		return v, false
-	}
-	return out.Clone(), true
-}
-
-// isNumber tells whether text is a plain decimal number.
-func isNumber(b []byte) bool {
-	b = bytes.TrimPrefix(b, []byte{'-'})
-	digits, dot := 0, false
-	for _, c := range b {
-		switch {
-		case c >= '0' && c <= '9':
-			digits++
-		case c == '.' && !dot:
-			dot = true
-		default:
-			return false
-		}
-	}
-	return digits > 0 && digits <= 65
-}
-
-// fraction is the number of digits after the point, zeros at the end not counted.
-func fraction(b []byte) int {
-	_, f, _ := bytes.Cut(b, []byte{'.'})
-	return len(bytes.TrimRight(f, "0"))
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 
+	"github.com/bop-platform/bop/modules/wire/dialect/mysql"
 	"github.com/bop-platform/bop/modules/wire/dialect/postgres"
 	"github.com/bop-platform/bop/modules/wire/types"
 )
@@ -10,8 +11,11 @@ import (
 // lifted finds, or makes, the plan that a text shares with those that differ from it in literals alone, and the literals
 // as its arguments. ok is false when the text has to be planned by itself: errors then tell the client's own text.
 func (x *Session) lifted(ctx context.Context, text string) (f *planned, args []types.Value, ok bool) {
-	if x.mysql() || x.block.failed {
+	if x.block.failed {
 		return nil, nil, false
+	}
+	if x.mysql() {
+		return x.liftedMySQL(ctx, text)
 	}
 	key, literals, ok := postgres.Fingerprint(text)
 	if !ok || len(literals) == 0 {
@@ -50,4 +54,56 @@ func (x *Session) lifted(ctx context.Context, text string) (f *planned, args []t
 		}
 	}
 	return f, args, true
+}
+
+// liftedMySQL is lifted for MySQL: a literal takes the type of its place where it fits without loss, and keeps its own
+// where it doesn't.
+func (x *Session) liftedMySQL(ctx context.Context, text string) (f *planned, args []types.Value, ok bool) {
+	key, literals, ok := mysql.Fingerprint(text, x.vars.parseOptions())
+	if !ok || len(literals) == 0 {
+		return nil, nil, false
+	}
+	if f = x.planOf(ctx, key, nil); f == nil || len(f.plan.Params) != len(literals) {
+		return nil, nil, false
+	}
+	args = make([]types.Value, len(literals))
+	var own []types.Type
+	in := x.Input()
+	for i, l := range literals {
+		from := l.Type
+		if from.Kind == types.Unknown {
+			from = types.T(types.Varchar)
+		}
+		v := l.Value()
+		if args[i], ok = mysql.Convert(v, from, f.plan.Params[i], in); ok {
+			continue
+		}
+		if own == nil {
+			own = make([]types.Type, len(literals))
+		}
+		args[i], own[i] = v, from
+	}
+	if own != nil {
+		if f = x.planOf(ctx, key, own); f == nil || len(f.plan.Params) != len(literals) {
+			return nil, nil, false
+		}
+	}
+	return f, args, true
+}
+
+// planOf returns the plan of a fingerprint, nil if there is none.
+func (x *Session) planOf(ctx context.Context, key string, given []types.Type) *planned {
+	k := x.key(key, given)
+	f := x.cached(k)
+	if f != nil {
+		return f
+	}
+	statements, err := mysql.Parse(key, x.vars.parseOptions())
+	if err != nil || len(statements) != 1 || !isPlanned(statements[0].Tree) {
+		return nil
+	}
+	if f, err = x.translate(ctx, statements[0], given, k); err != nil {
+		return nil
+	}
+	return f
 }
