@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -63,12 +64,23 @@ func (p *proxy) outside(ctx context.Context, r *repo, m goModule) error {
 	if err := p.run(ctx, dir, "build", m.path+"/...", "."); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	if err := p.run(ctx, dir, "run", "."); err != nil {
-		return fmt.Errorf("the README's program: %w", err)
+	if err := p.run(ctx, dir, "build", "-o", "program", "."); err != nil {
+		return err
 	}
-	return nil
+	return runProgram(ctx, dir)
+}
+
+// runProgram runs the README's program. One that is still there after a while is a server: it is ended.
+func runProgram(ctx context.Context, dir string) error {
+	short, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	program := exec.CommandContext(short, filepath.Join(dir, "program"))
+	program.Dir, program.WaitDelay = dir, time.Second
+	out, err := program.CombinedOutput()
+	if err != nil && short.Err() == nil {
+		return fmt.Errorf("the README's program: %w\n%s", err, out)
+	}
+	return ctx.Err()
 }
 
 var goBlock = regexp.MustCompile("(?s)```go\n(.*?)```")
