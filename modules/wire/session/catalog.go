@@ -84,7 +84,7 @@ func (st *connState) GlobalSettings() []catalog.Setting { return st.user.vars.se
 func (st *connState) Sessions() []catalog.Session {
 	var out []catalog.Session
 	for _, x := range st.user.server.list() {
-		s := x.stmt.Load()
+		s := x.activity()
 		state := s.state
 		if state == "" {
 			state = "idle"

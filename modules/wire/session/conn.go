@@ -29,6 +29,7 @@ type lent struct {
 type connState struct {
 	env    *funcs.Env
 	user   *Session // who has the connection now
+	loan   lent     // what user was given
 	stmts  map[string]*list.Element
 	recent *list.List // of *cached, the most recently used first
 
@@ -41,6 +42,7 @@ type cached struct {
 	sql  string
 	stmt *sqlite3.Stmt
 	busy bool
+	row  []types.Value // of whoever uses it
 }
 
 const statementsPerConn = 64
@@ -70,7 +72,8 @@ func (x *Session) borrow(ctx context.Context) (*lent, error) {
 		}
 		*slot = st
 	}
-	l := &lent{Conn: c, st: st}
+	l := &st.loan
+	*l = lent{Conn: c, st: st}
 	l.SetContext(ctx)
 	st.user = x
 	x.fillEnv(st)
@@ -80,10 +83,10 @@ func (x *Session) borrow(ctx context.Context) (*lent, error) {
 // home is the database whose connections the session uses: the current one, or, for a MySQL client that has chosen none,
 // any, of which it then sees no tables.
 func (x *Session) home(ctx context.Context) (engine.Database, error) {
-	none := sqlerr.New("3D000", "no database selected").My(1046, "No database selected")
 	if x.db != nil {
 		return x.db, nil
 	}
+	none := sqlerr.New("3D000", "no database selected").My(1046, "No database selected")
 	if !x.mysql() {
 		return nil, none
 	}
@@ -112,20 +115,25 @@ func (st *connState) prepare(c *sqlite3.Conn) error {
 	return c.Exec(`PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON`)
 }
 
-// fillEnv tells functions of the session that has the connection.
-func (x *Session) fillEnv(st *connState) {
-	e := st.env
-	*e = funcs.Env{
-		Catalog:  st.objects,
-		Location: x.vars.location, TimeZone: x.vars.timeZone,
-		User: x.cfg.User, SessionUser: x.cfg.User, Database: x.Database(), SearchPath: x.vars.searchPath,
-		ClientAddr: x.clientAddr(), ConnectionID: x.id, Strict: x.vars.strict, ZeroDates: x.vars.zeroDates,
-		LastInsertID: x.lastInsertID, RowCount: x.rowCount, FoundRows: x.foundRows,
-		Sequences: x.sequences, Seed: x.seed,
+// newEnv is what functions are told of a session that doesn't change.
+func (x *Session) newEnv() funcs.Env {
+	return funcs.Env{
+		User: x.cfg.User, SessionUser: x.cfg.User, ClientAddr: x.clientAddr(), ConnectionID: x.id,
 		Setting: x.vars.lookup, SetSetting: x.vars.setByFunction, UserVariable: x.vars.userVariable,
 		Warn:   func(number uint16, message string) { x.warn("Warning", number, message) },
 		Notify: x.notify, Cancel: x.server.kill,
 	}
+}
+
+// fillEnv tells functions of the session that has the connection.
+func (x *Session) fillEnv(st *connState) {
+	e := st.env
+	*e = x.env
+	e.Catalog = st.objects
+	e.Location, e.TimeZone, e.Database, e.SearchPath = x.vars.location, x.vars.timeZone, x.Database(), x.vars.searchPath
+	e.Strict, e.ZeroDates = x.vars.strict, x.vars.zeroDates
+	e.LastInsertID, e.RowCount, e.FoundRows = x.lastInsertID, x.rowCount, x.foundRows
+	e.Sequences, e.Seed = x.sequences, x.seed
 	e.StatementTime = time.Now()
 	e.TxTime = e.StatementTime
 	if x.block.open {

@@ -91,6 +91,9 @@ func (s *Server) observe(ctx context.Context, x *Session, text string) (context.
 }
 
 func (s *Server) span(ctx context.Context, x *Session, text string) (context.Context, trace.Span) {
+	if !s.traced {
+		return ctx, nil
+	}
 	if parent := x.traceparent(text); parent != "" {
 		ctx = propagation.TraceContext{}.Extract(ctx, propagation.MapCarrier{"traceparent": parent})
 	}

@@ -79,7 +79,10 @@ func (r *Result) Row() []types.Value {
 		return r.rows[r.at-1]
 	}
 	if r.vals == nil {
-		r.vals = make([]types.Value, len(r.Columns))
+		if cap(r.c.row) < len(r.Columns) {
+			r.c.row = make([]types.Value, len(r.Columns))
+		}
+		r.vals = r.c.row[:len(r.Columns)]
 	}
 	for i := range r.vals {
 		r.vals[i] = column(r.stmt, i)
@@ -138,7 +141,7 @@ func (r *Result) Resume(ctx context.Context) {
 		return
 	}
 	var run context.Context
-	run, r.finish = r.x.start(ctx, r.x.stmt.Load().text)
+	run, r.finish = r.x.start(ctx, r.x.activity().text)
 	if r.l != nil {
 		r.l.SetContext(run)
 	}

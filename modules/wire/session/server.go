@@ -48,6 +48,7 @@ type Server struct {
 	hub     hub
 	started time.Time
 	tracer  trace.Tracer
+	traced  bool // there is somebody who may want spans
 	metrics *instruments
 
 	mu       sync.Mutex
@@ -69,13 +70,14 @@ func NewServer(o Options) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.TracerProvider == nil {
+	traced := o.TracerProvider != nil
+	if !traced {
 		o.TracerProvider = tracenoop.NewTracerProvider()
 	}
 	if o.MeterProvider == nil {
 		o.MeterProvider = metricnoop.NewMeterProvider()
 	}
-	s := &Server{o: o, started: time.Now(), sessions: map[uint32]*Session{}, tracer: o.TracerProvider.Tracer(scope)}
+	s := &Server{o: o, started: time.Now(), sessions: map[uint32]*Session{}, tracer: o.TracerProvider.Tracer(scope), traced: traced}
 	s.plans.max = o.Plans
 	var err error
 	s.metrics, err = newInstruments(s)
@@ -125,7 +127,7 @@ func (s *Server) Open(ctx context.Context, c Config) (*Session, error) {
 	x := &Session{server: s, cfg: c, id: c.ID, secret: newSecret(), opened: time.Now()}
 	x.base, x.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	x.vars = newVars(x)
-	x.stmt.Store(&statement{})
+	x.env = x.newEnv()
 	if c.Database != "" {
 		if err := x.UseDatabase(ctx, c.Database); err != nil {
 			return nil, err

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/bop-platform/bop/modules/wire/engine"
@@ -25,6 +24,7 @@ type Session struct {
 
 	db    engine.Database
 	vars  *vars
+	env   funcs.Env // what doesn't change of it
 	block block
 	held  *lent // the connection that a transaction, a cursor or a temporary table keeps; nil: none
 
@@ -49,7 +49,7 @@ type Session struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer // of idling in a transaction
 
-	stmt atomic.Pointer[statement] // what the session is doing, for others to see
+	doing statement // what the session is doing, for others to see; runMu guards it
 }
 
 // statement is what pg_stat_activity and PROCESSLIST show.
@@ -128,7 +128,7 @@ func (x *Session) Input() *types.Input { return x.vars.input() }
 
 // Running is the text of the statement that runs now, "" when none does. It may be called by any goroutine.
 func (x *Session) Running() string {
-	if s := x.stmt.Load(); s.state == "active" {
+	if s := x.activity(); s.state == "active" {
 		return s.text
 	}
 	return ""
@@ -181,7 +181,12 @@ var errCanceled = sqlerr.New("57014", "canceling statement due to user request")
 
 // terminate ends the session from another goroutine.
 func (x *Session) terminate(why *sqlerr.Error) {
-	x.end(why)
+	x.runMu.Lock()
+	x.end(why) // what starts later sees it
+	if x.cancel != nil {
+		x.cancel(why)
+	}
+	x.runMu.Unlock()
 	if x.cfg.Terminate != nil {
 		x.cfg.Terminate(why)
 	}
@@ -193,8 +198,11 @@ func (x *Session) start(ctx context.Context, text string) (context.Context, func
 	began := time.Now()
 	x.runMu.Lock()
 	run, cancel := context.WithCancelCause(ctx)
-	stopBase := context.AfterFunc(x.base, func() { cancel(context.Cause(x.base)) })
 	x.run, x.cancel = run, cancel
+	x.doing = statement{text: text, began: began, state: "active", since: began, tx: x.block.started}
+	if x.base.Err() != nil {
+		cancel(context.Cause(x.base))
+	}
 	x.runMu.Unlock()
 	limit := x.vars.statementTimeout
 	var clock *time.Timer
@@ -203,18 +211,16 @@ func (x *Session) start(ctx context.Context, text string) (context.Context, func
 			cancel(sqlerr.New("57014", "canceling statement due to statement timeout").My(3024, "Query execution was interrupted, maximum statement execution time exceeded"))
 		})
 	}
-	x.stmt.Store(&statement{text: text, began: began, state: "active", since: began, tx: x.block.started})
 	return run, func(err error) error {
 		if clock != nil {
 			clock.Stop()
 		}
-		stopBase()
 		cause := context.Cause(run)
 		x.runMu.Lock()
 		x.run, x.cancel = nil, nil
+		x.doing = statement{text: text, began: began, state: x.stateName(), since: time.Now(), tx: x.block.started}
 		x.runMu.Unlock()
 		cancel(nil)
-		x.stmt.Store(&statement{text: text, began: began, state: x.stateName(), since: time.Now(), tx: x.block.started})
 		x.idle()
 		if err == nil {
 			return nil
@@ -234,11 +240,16 @@ func (x *Session) start(ctx context.Context, text string) (context.Context, func
 func (x *Session) suspend() {
 	x.runMu.Lock()
 	x.run, x.cancel = nil, nil
+	x.doing.state, x.doing.since = x.stateName(), time.Now()
 	x.runMu.Unlock()
-	s := *x.stmt.Load()
-	s.state, s.since = x.stateName(), time.Now()
-	x.stmt.Store(&s)
 	x.idle()
+}
+
+// activity is what the session is doing. It may be called by any goroutine.
+func (x *Session) activity() statement {
+	x.runMu.Lock()
+	defer x.runMu.Unlock()
+	return x.doing
 }
 
 func (x *Session) stateName() string {
