@@ -19,6 +19,7 @@ type conn struct {
 	raw     *sqlite3.Conn
 	slot    any
 	wait    *waiter // its place in the queue, nil if none
+	busy    func(ctx context.Context, count int) bool
 	cookie  *sqlite3.Stmt
 	last    uint64 // number of the last commit
 	changed bool   // something was committed since the schema cookie was read
@@ -58,18 +59,12 @@ func (c *conn) prepare() error {
 // queueUp makes SQLite's waiting for the writer's place a waiting in the queue. PRAGMA busy_timeout, by which a client
 // chooses another limit, puts it out of force until the connection is given back.
 func (c *conn) queueUp() error {
-	asks := 0
-	return c.raw.BusyHandler(func(ctx context.Context, count int) bool {
-		if count == 0 {
-			asks = 0
+	if c.busy == nil {
+		c.busy = func(ctx context.Context, count int) bool {
+			return c.db.o.LockTimeout >= 0 && c.db.queue.wait(ctx, &c.wait, count, c.db.o.LockTimeout)
 		}
-		if c.db.o.LockTimeout < 0 {
-			return false
-		}
-		ok := c.db.queue.wait(ctx, &c.wait, asks, c.db.o.LockTimeout)
-		asks++
-		return ok
-	})
+	}
+	return c.raw.BusyHandler(c.busy)
 }
 
 // onCommit is called when a commit is done and the writer's place is free again.

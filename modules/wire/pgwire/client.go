@@ -222,14 +222,14 @@ func (c *client) rest() error {
 func (c *client) serve(ctx context.Context) error {
 	for {
 		kind, body, err := c.receive()
-		var long *tooLongError
-		switch {
-		case errors.As(err, &long):
-			c.refuse(long)
-			continue
-		case errors.Is(err, errFraming):
-			return sqlerr.New("08P01", "invalid message length")
-		case err != nil:
+		if err != nil {
+			if long := (*tooLongError)(nil); errors.As(err, &long) {
+				c.refuse(long)
+				continue
+			}
+			if errors.Is(err, errFraming) {
+				return sqlerr.New("08P01", "invalid message length")
+			}
 			return err
 		}
 		if c.skip && kind != 'S' && kind != 'X' {

@@ -97,7 +97,7 @@ func (c *client) copyOut(r *session.Result) error {
 		return err
 	}
 	c.out.bare('c')
-	c.out.complete(r.AppendTag)
+	c.out.complete(r)
 	return nil
 }
 
@@ -115,7 +115,7 @@ func (c *client) copyIn(r *session.Result) error {
 	if err != nil {
 		return err
 	}
-	c.out.complete(r.AppendTag)
+	c.out.complete(r)
 	return nil
 }
 

@@ -325,7 +325,9 @@ func (c *client) execute(ctx context.Context, body []byte) error {
 		if p.st.p.Columns == nil {
 			return sqlerr.New("55000", `portal "%s" cannot be run`, name)
 		}
-		c.out.complete(func(b []byte) []byte { return append(b, "SELECT 0"...) })
+		at := c.out.begin('C')
+		c.out.text("SELECT 0")
+		c.out.end(at)
 		return nil
 	}
 	open := c.x.Status()
@@ -384,7 +386,7 @@ func (c *client) run1(p *portal, most int) error {
 	if err := r.Close(); err != nil {
 		return err
 	}
-	c.out.complete(r.AppendTag)
+	c.out.complete(r)
 	return nil
 }
 

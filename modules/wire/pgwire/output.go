@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/bop-platform/bop/modules/wire/plan"
+	"github.com/bop-platform/bop/modules/wire/session"
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
 	"github.com/bop-platform/bop/modules/wire/types"
 )
@@ -86,10 +87,10 @@ func (o *output) text(s string) {
 // ready is ReadyForQuery.
 func (o *output) ready(status byte) { o.buf = append(o.buf, 'Z', 0, 0, 0, 5, status) }
 
-// complete is CommandComplete.
-func (o *output) complete(tag func([]byte) []byte) {
+// complete is CommandComplete of a result.
+func (o *output) complete(r *session.Result) {
 	at := o.begin('C')
-	o.buf = append(tag(o.buf), 0)
+	o.buf = append(r.AppendTag(o.buf), 0)
 	o.end(at)
 }
 

@@ -72,7 +72,7 @@ func (c *client) result(r *session.Result) error {
 	if err := r.Close(); err != nil {
 		return err
 	}
-	c.out.complete(r.AppendTag)
+	c.out.complete(r)
 	return nil
 }
 
