@@ -25,13 +25,13 @@ type client struct {
 	// crowded: there are too many connections for this one to stay.
 	crowded bool
 
-	statements map[string]*statement
-	portals    map[string]*portal
-	bound      portal // the unnamed portal, whose memory is used again
-	fields     []field
-	lost       error // why the connection can't go on; found inside of a command
-	skip       bool  // after an error, until Sync
-	due        bool  // what is gathered goes out before the next wait
+	unnamed *session.Prepared // the unnamed statement, nil if there is none
+	portals map[string]*portal
+	bound   portal // the unnamed portal, whose memory is used again
+	fields  []field
+	lost    error // why the connection can't go on; found inside of a command
+	skip    bool  // after an error, until Sync
+	due     bool  // what is gathered goes out before the next wait
 
 	// work is odd while a command runs; the watch compares it with what it saw last.
 	work      atomic.Uint64

@@ -10,15 +10,9 @@ import (
 	"github.com/bop-platform/bop/modules/wire/types"
 )
 
-// statement is a prepared statement of the protocol.
-type statement struct {
-	name string
-	p    *session.Prepared
-}
-
 // portal is a statement with its parameters.
 type portal struct {
-	st      *statement
+	p       *session.Prepared
 	formats []int16
 	args    []types.Value
 	memory  []byte          // what args point into
@@ -26,8 +20,8 @@ type portal struct {
 	done    bool
 }
 
-// maxNames bounds the statements and the portals of a connection.
-const maxNames = 65_536
+// maxPortals bounds the portals of a connection.
+const maxPortals = 65_536
 
 func errMessage() error { return sqlerr.New("08P01", "invalid message format") }
 
@@ -55,38 +49,51 @@ func (c *client) parse(ctx context.Context, body []byte) error {
 	if err := checkText(text); err != nil {
 		return err
 	}
-	if len(name) > 0 {
-		if c.statements[string(name)] != nil {
-			return sqlerr.New("42P05", `prepared statement "%s" already exists`, name)
-		}
-		if len(c.statements) >= maxNames {
-			return sqlerr.New("53400", "too many prepared statements").WithHint("Close statements that aren't needed any more.")
-		}
-	} else {
-		c.forget("")
+	if len(name) == 0 {
+		c.forget(nil)
+	} else if c.x.Named(name) != nil {
+		return sqlerr.New("42P05", `prepared statement "%s" already exists`, name)
 	}
 	p, err := c.x.Prepare(ctx, string(text), given)
 	if err != nil {
 		return err
 	}
-	if c.statements == nil {
-		c.statements = map[string]*statement{}
+	if len(name) == 0 {
+		c.unnamed = p
+	} else if err := c.x.Name(string(name), p); err != nil {
+		return err
 	}
-	st := &statement{name: string(name), p: p}
-	c.statements[st.name] = st
 	c.out.bare('1')
 	return nil
 }
 
+// named finds a statement.
+func (c *client) named(name []byte) (*session.Prepared, error) {
+	if len(name) == 0 {
+		if c.unnamed == nil {
+			return nil, sqlerr.New("26000", "unnamed prepared statement does not exist")
+		}
+		return c.unnamed, nil
+	}
+	if p := c.x.Named(name); p != nil {
+		return p, nil
+	}
+	return nil, sqlerr.New("26000", `prepared statement "%s" does not exist`, name)
+}
+
 // forget drops a statement and the portals that were bound to it.
-func (c *client) forget(name string) {
-	st := c.statements[name]
-	if st == nil {
+func (c *client) forget(name []byte) {
+	st, err := c.named(name)
+	if err != nil {
 		return
 	}
-	delete(c.statements, name)
+	if len(name) == 0 {
+		c.unnamed = nil
+	} else {
+		c.x.Forget(string(name))
+	}
 	for n, p := range c.portals {
-		if p.st == st {
+		if p.p == st {
 			c.drop(n)
 		}
 	}
@@ -96,12 +103,9 @@ func (c *client) forget(name string) {
 func (c *client) bind(body []byte) error {
 	d := decoder{b: body}
 	portalName, statementName := d.text(), d.text()
-	st := c.statements[string(statementName)]
-	if st == nil {
-		if len(statementName) == 0 {
-			return sqlerr.New("26000", "unnamed prepared statement does not exist")
-		}
-		return sqlerr.New("26000", `prepared statement "%s" does not exist`, statementName)
+	st, err := c.named(statementName)
+	if err != nil {
+		return err
 	}
 	p := &c.bound
 	if len(portalName) == 0 {
@@ -110,16 +114,16 @@ func (c *client) bind(body []byte) error {
 		if c.portals[string(portalName)] != nil {
 			return sqlerr.New("42P03", `portal "%s" already exists`, portalName)
 		}
-		if len(c.portals) >= maxNames {
+		if len(c.portals) >= maxPortals {
 			return sqlerr.New("53400", "too many portals")
 		}
 		p = &portal{}
 	}
-	p.st, p.r, p.done = st, nil, false
-	if err := c.bindArgs(p, &d, st); err != nil {
+	p.p, p.r, p.done = st, nil, false
+	if err := c.bindArgs(p, &d, statementName); err != nil {
 		return err
 	}
-	if err := bindFormats(p, &d, st); err != nil {
+	if err := bindFormats(p, &d); err != nil {
 		return err
 	}
 	if !d.done() {
@@ -134,7 +138,7 @@ func (c *client) bind(body []byte) error {
 }
 
 // bindArgs reads the parameters.
-func (c *client) bindArgs(p *portal, d *decoder, st *statement) error {
+func (c *client) bindArgs(p *portal, d *decoder, statement []byte) error {
 	var few [32]int16
 	codes := few[:0]
 	for range d.int16() {
@@ -147,9 +151,9 @@ func (c *client) bindArgs(p *portal, d *decoder, st *statement) error {
 	if d.bad {
 		return errMessage()
 	}
-	params := st.p.Params
+	params := p.p.Params
 	if n != len(params) {
-		return sqlerr.New("08P01", `bind message supplies %d parameters, but prepared statement "%s" requires %d`, n, st.name, len(params))
+		return sqlerr.New("08P01", `bind message supplies %d parameters, but prepared statement "%s" requires %d`, n, statement, len(params))
 	}
 	if len(codes) > 1 && len(codes) != n {
 		return sqlerr.New("08P01", "bind message has %d parameter formats but %d parameters", len(codes), n)
@@ -209,7 +213,7 @@ func needsInput(t types.Type) bool {
 }
 
 // bindFormats reads the formats of the result's columns.
-func bindFormats(p *portal, d *decoder, st *statement) error {
+func bindFormats(p *portal, d *decoder) error {
 	p.formats = p.formats[:0]
 	for range d.int16() {
 		code := int16(d.int16())
@@ -221,8 +225,8 @@ func bindFormats(p *portal, d *decoder, st *statement) error {
 		}
 		p.formats = append(p.formats, code)
 	}
-	if n := len(p.formats); n > 1 && n != len(st.p.Columns) {
-		return sqlerr.New("08P01", "bind message has %d result formats but query has %d columns", n, len(st.p.Columns))
+	if n := len(p.formats); n > 1 && n != len(p.p.Columns) {
+		return sqlerr.New("08P01", "bind message has %d result formats but query has %d columns", n, len(p.p.Columns))
 	}
 	return nil
 }
@@ -256,13 +260,13 @@ func (c *client) describe(body []byte) error {
 		return err
 	}
 	if kind == 'S' {
-		st := c.statements[string(name)]
-		if st == nil {
-			return sqlerr.New("26000", `prepared statement "%s" does not exist`, name)
+		st, err := c.named(name)
+		if err != nil {
+			return err
 		}
 		at := c.out.begin('t')
-		c.out.int16(len(st.p.Params))
-		for _, t := range st.p.Params {
+		c.out.int16(len(st.Params))
+		for _, t := range st.Params {
 			oid := t.PGOID()
 			if t.Kind == types.Unknown {
 				oid = types.T(types.Text).PGOID()
@@ -270,14 +274,14 @@ func (c *client) describe(body []byte) error {
 			c.out.int32(oid)
 		}
 		c.out.end(at)
-		describeOrNoData(&c.out, st.p.Columns, nil)
+		describeOrNoData(&c.out, st.Columns, nil)
 		return nil
 	}
 	p := c.portals[string(name)]
 	if p == nil {
 		return sqlerr.New("34000", `portal "%s" does not exist`, name)
 	}
-	describeOrNoData(&c.out, p.st.p.Columns, p.formats)
+	describeOrNoData(&c.out, p.p.Columns, p.formats)
 	return nil
 }
 
@@ -288,7 +292,7 @@ func (c *client) close(body []byte) error {
 		return err
 	}
 	if kind == 'S' {
-		c.forget(string(name))
+		c.forget(name)
 	} else {
 		c.drop(string(name))
 	}
@@ -322,7 +326,7 @@ func (c *client) execute(ctx context.Context, body []byte) error {
 		return sqlerr.New("34000", `portal "%s" does not exist`, name)
 	}
 	if p.done {
-		if p.st.p.Columns == nil {
+		if p.p.Columns == nil {
 			return sqlerr.New("55000", `portal "%s" cannot be run`, name)
 		}
 		at := c.out.begin('C')
@@ -332,7 +336,7 @@ func (c *client) execute(ctx context.Context, body []byte) error {
 	}
 	open := c.x.Status()
 	if p.r == nil {
-		r, err := c.x.Execute(ctx, p.st.p, p.args, session.ExecuteOptions{Last: c.in.peek() == 'S', Portal: most > 0})
+		r, err := c.x.Execute(ctx, p.p, p.args, session.ExecuteOptions{Last: c.in.peek() == 'S', Portal: most > 0})
 		if err != nil {
 			p.done = true
 			return err

@@ -75,9 +75,8 @@ func FuzzBind(f *testing.F) {
 		f.Add(b[5:])
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		c := &client{}
-		c.statements = map[string]*statement{"": {p: &session.Prepared{Params: []types.Type{
-			types.T(types.Int4), types.T(types.Text), types.T(types.Bytes), types.T(types.JSONB), types.T(types.Numeric)}}}}
+		c := &client{x: &session.Session{}, unnamed: &session.Prepared{Params: []types.Type{
+			types.T(types.Int4), types.T(types.Text), types.T(types.Bytes), types.T(types.JSONB), types.T(types.Numeric)}}}
 		if err := c.bind(body); err != nil {
 			return
 		}

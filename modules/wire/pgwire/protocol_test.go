@@ -190,6 +190,18 @@ func TestExtendedQuery(t *testing.T) {
 		r.send(&pgproto3.FunctionCall{Function: 1})
 		r.want("E(ERROR 0A000)", "ZI")
 	})
+	t.Run("SQL knows the statements of the protocol, and the other way round", func(t *testing.T) {
+		r.send(&pgproto3.Parse{Name: "shared", Query: "SELECT v FROM t WHERE id = $1"}, sync)
+		r.want("1", "ZI")
+		r.send(query("EXECUTE shared(2)"))
+		r.want("T(v 25 0)", "D(b)", "C(SELECT 1)", "ZI")
+		r.send(query("DEALLOCATE shared; PREPARE other AS SELECT 7"))
+		r.want("C(DEALLOCATE)", "C(PREPARE)", "ZI")
+		r.send(&pgproto3.Bind{PreparedStatement: "shared", Parameters: [][]byte{[]byte("1")}}, sync)
+		r.want("E(ERROR 26000)", "ZI")
+		r.send(&pgproto3.Bind{PreparedStatement: "other"}, &pgproto3.Execute{}, sync)
+		r.want("2", "D(7)", "C(SELECT 1)", "ZI")
+	})
 	t.Run("the schema may change under a prepared statement", func(t *testing.T) {
 		r.send(&pgproto3.Parse{Name: "all", Query: "SELECT * FROM t WHERE id = 1"}, sync)
 		r.want("1", "ZI")

@@ -19,7 +19,7 @@ func (c *client) query(ctx context.Context, body []byte) {
 		c.sync(ctx)
 		return
 	}
-	c.forget("")
+	c.forget(nil)
 	told := false
 	err := checkText(text)
 	if err == nil {

@@ -28,7 +28,7 @@ type Session struct {
 	block block
 	held  *lent // the connection that a transaction, a cursor or a temporary table keeps; nil: none
 
-	prepared  map[string]*Prepared // by SQL's PREPARE
+	prepared  map[string]*Prepared // see Name
 	cursors   map[string]*cursor
 	listening map[string]bool
 	warnings  []Warning

@@ -234,9 +234,6 @@ func (x *Session) attempt(ctx context.Context, s *ir.Attempt) (*Result, error) {
 }
 
 func (x *Session) sqlPrepare(ctx context.Context, s *ir.Prepare) (*Result, error) {
-	if !x.mysql() && x.prepared[s.Name] != nil {
-		return nil, sqlerr.New("42P05", `prepared statement "%s" already exists`, s.Name)
-	}
 	text := s.Text
 	if s.FromVar != "" {
 		v, _ := x.vars.userVariable(s.FromVar).(string)
@@ -261,11 +258,10 @@ func (x *Session) sqlPrepare(ctx context.Context, s *ir.Prepare) (*Result, error
 	if err != nil {
 		return nil, err
 	}
-	if x.prepared == nil {
-		x.prepared = map[string]*Prepared{}
+	if x.mysql() {
+		x.Forget(s.Name) // a name may be used again
 	}
-	x.prepared[s.Name] = p
-	return done("PREPARE"), nil
+	return done("PREPARE"), x.Name(s.Name, p)
 }
 
 func (x *Session) sqlExecute(ctx context.Context, s *ir.Execute, outer []types.Value, more bool) (*Result, error) {
