@@ -100,9 +100,9 @@ func (x *Session) runWrite(ctx context.Context, f *planned, args []types.Value) 
 	if err != nil {
 		return nil, err
 	}
-	wrapped := !x.block.open && len(p.Before) > 0
+	wrapped := !x.block.open && (len(p.Before) > 0 || x.vars.lockTimeout > 0)
 	if wrapped {
-		if err := l.exec("BEGIN IMMEDIATE"); err != nil {
+		if err := x.takePlace(ctx, l); err != nil {
 			x.giveBack(l)
 			return nil, err
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -262,12 +264,17 @@ func (x *Session) stateName() string {
 	return "idle"
 }
 
-// idle starts the clock of a session that holds the writer's place, or whose own time-out asks for it.
+// idle starts the clock of a session that holds the writer's place, or whose own time-outs ask for it.
 func (x *Session) idle() {
 	x.stopIdling()
 	limit := x.vars.idleInTransaction
 	if limit == 0 && x.block.writer {
 		limit = max(x.server.o.IdleInTransaction, 0)
+	}
+	if limit := x.vars.idleSession; !x.block.open && limit > 0 {
+		x.timer = time.AfterFunc(limit, func() {
+			x.terminate(sqlerr.New("57P05", "terminating connection due to idle-session timeout"))
+		})
 	}
 	if !x.block.open || limit == 0 {
 		return
@@ -299,7 +306,11 @@ func (x *Session) notice(e *sqlerr.Error) {
 		x.warn(level, number, text)
 		return
 	}
-	if x.cfg.Notice != nil {
+	level := "notice"
+	if e.Severity != "" {
+		level = strings.ToLower(e.Severity)
+	}
+	if i := slices.Index(x.vars.specs["client_min_messages"].enum, level); x.cfg.Notice != nil && i >= x.vars.leastNotice {
 		x.cfg.Notice(e)
 	}
 }

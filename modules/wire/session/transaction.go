@@ -255,7 +255,7 @@ func (x *Session) writeConn(ctx context.Context) (*lent, error) {
 		}
 		x.block.begun = false
 	}
-	if err := l.exec("BEGIN IMMEDIATE"); err != nil {
+	if err := x.takePlace(ctx, l); err != nil {
 		x.giveBack(l)
 		return nil, err
 	}
@@ -265,6 +265,19 @@ func (x *Session) writeConn(ctx context.Context) (*lent, error) {
 	}
 	return l, nil
 }
+
+// takePlace begins a transaction of SQLite as the writer, after a wait of no more than the session's lock time-out.
+func (x *Session) takePlace(ctx context.Context, l *lent) error {
+	if x.vars.lockTimeout > 0 {
+		wait, cancel := context.WithTimeoutCause(ctx, x.vars.lockTimeout, errLockTimeout)
+		defer cancel()
+		l.SetContext(wait)
+		defer l.SetContext(ctx)
+	}
+	return l.exec("BEGIN IMMEDIATE")
+}
+
+var errLockTimeout = sqlerr.New("55P03", "canceling statement due to lock timeout").My(1205, "Lock wait timeout exceeded; try restarting transaction")
 
 func (x *Session) replaySavepoints(l *lent) error {
 	for _, name := range x.block.saves {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,6 +44,9 @@ type vars struct {
 	searchPath        []string
 	statementTimeout  time.Duration
 	idleInTransaction time.Duration
+	idleSession       time.Duration
+	lockTimeout       time.Duration // 0: the engine's
+	leastNotice       int           // of the levels of client_min_messages
 	isolation         isolation
 	readOnly          bool
 	autocommit        bool
@@ -331,6 +335,11 @@ func (v *vars) derive() {
 		v.readOnly = truth(v.values["transaction_read_only"])
 		ms, _ := strconv.Atoi(get("max_execution_time"))
 		v.statementTimeout = time.Duration(ms) * time.Millisecond
+		v.lockTimeout = 0
+		if s, set := v.values["innodb_lock_wait_timeout"]; set {
+			seconds, _ := strconv.Atoi(s)
+			v.lockTimeout = time.Duration(seconds) * time.Second
+		}
 		return
 	}
 	v.timeZone = get("timezone")
@@ -338,6 +347,9 @@ func (v *vars) derive() {
 	v.searchPath = splitPath(get("search_path"), v.x.cfg.User)
 	v.statementTimeout = milliseconds(get("statement_timeout"))
 	v.idleInTransaction = milliseconds(get("idle_in_transaction_session_timeout"))
+	v.idleSession = milliseconds(get("idle_session_timeout"))
+	v.lockTimeout = milliseconds(get("lock_timeout"))
+	v.leastNotice = slices.Index(v.specs["client_min_messages"].enum, get("client_min_messages"))
 	v.isolation, _ = parseIsolation(get("default_transaction_isolation"))
 	v.readOnly = truth(get("default_transaction_read_only"))
 	digits, _ := strconv.Atoi(get("extra_float_digits"))
