@@ -68,6 +68,13 @@ var past = time.Unix(1, 0)
 // buffered tells whether the next packet, or a part of it, is already here.
 func (in *input) buffered() bool { return in.w > in.r }
 
+// take returns a copy of what is here and forgets it.
+func (in *input) take() []byte {
+	b := append([]byte(nil), in.buf[in.r:in.w]...)
+	in.r, in.w = 0, 0
+	return b
+}
+
 // next returns the next packet, which is valid until the next call, and moves the sequence number on. idle: the wait for
 // its beginning has no end and can be woken.
 func (in *input) next(seq *byte, most int, idle bool) ([]byte, error) {
