@@ -537,9 +537,9 @@ func TestEnds(t *testing.T) {
 		k := start(t, mywire.Options{})
 		idle, busy := k.raw(t, plain), k.raw(t, plain)
 		watch := k.open()
-		busy.query("SELECT sleep(0.3)")
-		running(t, watch, "SELECT sleep%")
-		watch.Close()
+		one[int](t, watch, "SELECT get_lock('shutdown', 0)")
+		busy.query("SELECT get_lock('shutdown', 60)") // comes when the end of watch's session frees it
+		running(t, watch, "SELECT get_lock%")
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
 		if err := k.server.Shutdown(ctx); err != nil {
@@ -548,7 +548,7 @@ func TestEnds(t *testing.T) {
 		idle.seq = 0
 		idle.want("err 1053")
 		busy.columns("eof 0x2")
-		busy.want(`"\x010"`, "eof 0x2")
+		busy.want(`"\x011"`, "eof 0x2")
 		busy.seq = 0
 		busy.want("err 1053")
 		if err := <-k.done; !errors.Is(err, net.ErrClosed) {

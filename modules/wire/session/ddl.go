@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 
+	"github.com/bop-platform/bop/modules/wire/dialect/postgres"
 	"github.com/bop-platform/bop/modules/wire/ir"
 	"github.com/bop-platform/bop/modules/wire/plan"
 	"github.com/bop-platform/bop/modules/wire/schema"
@@ -87,6 +88,7 @@ func (x *Session) schemaEnv(s *schema.Schema, d ir.Dialect) schema.Env {
 	env := x.planEnv(s, nil)
 	return schema.Env{
 		SearchPath: x.vars.searchPath, Database: x.Database(), User: x.cfg.User, NoForeignKeyChecks: x.vars.foreignKeysOff,
+		Format: postgres.Format,
 		Expr: func(e ir.Expr, scope *schema.Table) (string, types.Type, error) {
 			return plan.Expression(e, d, env, scope)
 		},

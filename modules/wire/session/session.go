@@ -167,6 +167,7 @@ func (x *Session) Close() {
 	x.rollbackBlock()
 	x.server.hub.leave(x)
 	x.letGo(false)
+	funcs.ReleaseNamedLocks(x.id)
 	x.end(errors.New("the session has ended"))
 }
 
