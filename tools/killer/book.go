@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 
-	_ "github.com/go-sql-driver/mysql"
+	"github.com/go-sql-driver/mysql"
 	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/ncruces/go-sqlite3"
 
@@ -24,6 +24,10 @@ type book struct {
 }
 
 type writer struct{ tried, acked atomic.Int64 }
+
+func init() {
+	mysql.SetLogger(&mysql.NopLogger{}) // broken connections are what this is about
+}
 
 func newBook(n int, mysql bool) *book { return &book{writers: make([]writer, n), mysql: mysql} }
 
