@@ -181,9 +181,7 @@ func (l *Log) Close() error {
 		}
 		l.queue.close()
 		l.stopActors()
-		if l.queue.failure() == nil {
-			err = errors.Join(err, l.committer.mark(true))
-		}
+		err = errors.Join(err, l.committer.last())
 		l.metrics.close()
 		l.closeErr = errors.Join(err, l.closeFiles(), l.lock.Close())
 	})

@@ -21,7 +21,10 @@ func (l *Log) Append(ctx context.Context, rec []byte, d Durability) (Position, e
 func (l *Log) AppendBatch(ctx context.Context, recs [][]byte, d Durability) (first Position, err error) {
 	started := time.Now()
 	ctx, span := l.startSpan(ctx, recs)
-	first, b, err := l.queue.add(ctx, recs, d, nil, false)
+	first, b, turn, err := l.queue.add(ctx, recs, d, nil, false)
+	if turn {
+		l.committer.serve(d != None)
+	}
 	if err == nil && d != None && b != nil {
 		<-b.done
 		err = b.err
@@ -59,15 +62,18 @@ func (l *Log) addAsync(ctx context.Context, recs [][]byte, d Durability, done fu
 		done = func(Position, error) {}
 	}
 	ctx, span := l.startSpan(ctx, recs)
-	if span == nil {
-		_, _, err := l.queue.add(ctx, recs, d, done, try)
-		return err
+	tell := done
+	if span != nil {
+		tell = func(first Position, err error) {
+			endSpan(span, err)
+			done(first, err)
+		}
 	}
-	_, _, err := l.queue.add(ctx, recs, d, func(first Position, err error) {
-		endSpan(span, err)
-		done(first, err)
-	}, try)
-	if err != nil {
+	_, _, turn, err := l.queue.add(ctx, recs, d, tell, try)
+	if turn {
+		l.committer.serve(false)
+	}
+	if err != nil && span != nil {
 		endSpan(span, err)
 	}
 	return err
@@ -75,9 +81,12 @@ func (l *Log) addAsync(ctx context.Context, recs [][]byte, d Durability, done fu
 
 // Sync returns when every record that was appended before is on disk.
 func (l *Log) Sync(ctx context.Context) error {
-	b, err := l.queue.barrier()
+	b, turn, err := l.queue.barrier()
 	if err != nil {
 		return err
+	}
+	if turn {
+		l.committer.serve(false)
 	}
 	select {
 	case <-b.done:
@@ -96,7 +105,7 @@ type queue struct {
 	next    Position
 	bytes   int           // of payload that the committer hasn't finished
 	room    chan struct{} // closed when bytes fall; nil: nobody waits
-	awake   bool          // the committer was told and hasn't looked yet
+	awake   bool          // somebody has to commit, or does, and will look again before the end
 	paused  bool          // nothing is admitted while the committer gives positions anew
 	closed  bool
 	failed  error       // why appends are refused
@@ -130,31 +139,32 @@ func (q *queue) init(l *Log) {
 	q.next = l.visible
 }
 
-// add lays records out in the batch that is filling. The batch is nil when there is nothing to wait for.
+// add lays records out in the batch that is filling. The batch is nil when there is nothing to wait for. turn tells the
+// caller to have the queue served: nobody does yet.
 func (q *queue) add(
 	ctx context.Context, recs [][]byte, d Durability, done func(Position, error), try bool,
-) (first Position, _ *batch, err error) {
+) (first Position, _ *batch, turn bool, err error) {
 	size := 0
 	for _, r := range recs {
 		if len(r) > q.l.o.MaxRecordBytes {
-			return 0, nil, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(r), q.l.o.MaxRecordBytes)
+			return 0, nil, false, fmt.Errorf("%w: %d bytes, the limit is %d", ErrTooLarge, len(r), q.l.o.MaxRecordBytes)
 		}
 		size += len(r) + 4
 	}
 	if size > maxBatchPayload/2 {
-		return 0, nil, fmt.Errorf("%w: %d bytes in one batch", ErrTooLarge, size)
+		return 0, nil, false, fmt.Errorf("%w: %d bytes in one batch", ErrTooLarge, size)
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err := q.admit(ctx, size, try); err != nil {
-		return 0, nil, err
+		return 0, nil, false, err
 	}
 	first = q.next
 	if len(recs) == 0 {
 		if done != nil {
-			return 0, nil, fmt.Errorf("aof: no records to append")
+			return 0, nil, false, fmt.Errorf("aof: no records to append")
 		}
-		return first, nil, nil
+		return first, nil, false, nil
 	}
 	b := q.fill(size)
 	for _, r := range recs {
@@ -171,8 +181,7 @@ func (q *queue) add(
 	if sc := trace.SpanContextFromContext(ctx); sc.IsSampled() {
 		b.spans = append(b.spans, sc)
 	}
-	q.wake()
-	return first, b, nil
+	return first, b, q.wake(), nil
 }
 
 // admit waits until there is room for size bytes. A record larger than the whole queue is admitted when it is alone.
@@ -236,27 +245,25 @@ func (q *queue) fill(size int) *batch {
 }
 
 // barrier makes the last batch that waits, or an empty one, be synced.
-func (q *queue) barrier() (*batch, error) {
+func (q *queue) barrier() (_ *batch, turn bool, err error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if err := q.refusal(); err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	b := q.fill(0)
 	b.sync = true
-	q.wake()
-	return b, nil
+	return b, q.wake(), nil
 }
 
-// wake tells the committer that something waits, once until it looks.
-func (q *queue) wake() {
-	if !q.awake {
-		q.awake = true
-		q.l.tell(drain{})
-	}
+// wake reports whether it is the caller who has to see that the queue is served. mu is held.
+func (q *queue) wake() bool {
+	turn := !q.awake
+	q.awake = true
+	return turn
 }
 
-// take returns the next batch, nil if none waits; then the committer has to be told again.
+// take returns the next batch, nil if none waits; then whoever adds the next one has to have the queue served.
 func (q *queue) take() *batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -271,6 +278,14 @@ func (q *queue) take() *batch {
 		q.awake = false
 	}
 	return b
+}
+
+// rest reports whether nothing waits; then whoever adds the next record has to have the queue served.
+func (q *queue) rest() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.awake = q.filling != nil || len(q.full) > 0
+	return !q.awake
 }
 
 // finish tells everybody who waits for a batch how it went. If a callback panics, finishing the batch again tells those

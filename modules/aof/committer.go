@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -11,9 +12,12 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// committer is the actor that owns the end of the log: it alone writes to the tail.
+// committer is the actor that owns the end of the log: whoever has its turn, and nobody else, writes to the tail. That is
+// the actor itself, or for one batch an appender that found nobody at work: two changes of goroutine cost a fifth of the
+// time that a durable append takes.
 type committer struct {
 	l        *Log
+	turn     sync.Mutex
 	durable  atomic.Uint64 // the last position on disk
 	unsynced bool          // something was written since the last sync
 	marked   bool          // the last batch in the tail is a mark, or the tail is empty
@@ -37,8 +41,59 @@ type (
 	}
 )
 
+// serve has the queue served: here, if the caller may wait for the disk, else by the actor.
+func (c *committer) serve(here bool) {
+	if here {
+		here = c.once()
+	}
+	if !here {
+		c.l.tell(drain{})
+	}
+}
+
+// once commits one batch in the caller's goroutine. It reports whether the queue is empty.
+func (c *committer) once() (empty bool) {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	defer func() {
+		if p := recover(); p != nil { // handle has poisoned the log and told who waits
+			c.l.o.Logger.Error("a commit panicked", "panic", p)
+			empty = false
+		}
+	}()
+	if b := c.l.queue.take(); b != nil {
+		c.handle(b)
+		if !c.l.queue.rest() {
+			return false
+		}
+	}
+	c.quiet()
+	return true
+}
+
+// last commits what still waits when the actors are gone, and leaves a mark.
+func (c *committer) last() error {
+	c.turn.Lock()
+	defer c.turn.Unlock()
+	for !c.drain(batchesPerTurn) {
+	}
+	if c.l.queue.failure() != nil {
+		return nil
+	}
+	return c.mark(true)
+}
+
+// quiet is for when the queue has become empty.
+func (c *committer) quiet() {
+	if !c.marked && !c.l.stopping.Load() {
+		c.idle.Reset(c.l.o.IdleMark)
+	}
+}
+
 // Receive handles the committer's messages.
 func (c *committer) Receive(ctx actor.Context) {
+	c.turn.Lock()
+	defer c.turn.Unlock()
 	defer func() {
 		// Nothing is known about a batch in which the committer died: poison the log, and let the supervisor stop the actor.
 		if p := recover(); p != nil {
@@ -53,8 +108,8 @@ func (c *committer) Receive(ctx actor.Context) {
 	case drain:
 		if !c.drain(batchesPerTurn) {
 			c.l.tell(drain{})
-		} else if !c.marked {
-			c.idle.Reset(c.l.o.IdleMark)
+		} else {
+			c.quiet()
 		}
 	case rest:
 		if c.l.queue.failure() == nil {
