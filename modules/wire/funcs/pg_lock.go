@@ -3,6 +3,7 @@ package funcs
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/ncruces/go-sqlite3"
 
@@ -38,7 +39,8 @@ type pgLock struct {
 
 var pgLocks = struct {
 	sync.Mutex
-	m map[pgLockKey]*pgLock
+	m    map[pgLockKey]*pgLock
+	keys atomic.Int64 // of m
 }{m: map[pgLockKey]*pgLock{}}
 
 // pgTryLock takes a lock if no other session stands in the way; otherwise it returns what to wait for.
@@ -49,6 +51,7 @@ func pgTryLock(k pgLockKey, owner uint32, mode pgLockMode, transaction bool) (ok
 	if l == nil {
 		l = &pgLock{holders: map[uint32]*pgHold{}, changed: make(chan struct{})}
 		pgLocks.m[k] = l
+		pgLocks.keys.Add(1)
 	}
 	for who, h := range l.holders {
 		if who != owner && (mode == pgExclusive || h.any(pgExclusive)) {
@@ -92,6 +95,7 @@ func (l *pgLock) drop(k pgLockKey, owner uint32) {
 	l.changed = make(chan struct{})
 	if len(l.holders) == 0 {
 		delete(pgLocks.m, k)
+		pgLocks.keys.Add(-1)
 	}
 }
 
@@ -109,6 +113,9 @@ func pgUnlock(k pgLockKey, owner uint32, mode pgLockMode) bool {
 }
 
 func pgRelease(owner uint32, session bool) {
+	if pgLocks.keys.Load() == 0 {
+		return // it is asked at the end of each transaction
+	}
 	pgLocks.Lock()
 	defer pgLocks.Unlock()
 	for k, l := range pgLocks.m {

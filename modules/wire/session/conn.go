@@ -149,6 +149,9 @@ func (x *Session) readEnv(e *funcs.Env) {
 // giveBack returns a connection after a statement, unless the session has to keep it.
 func (x *Session) giveBack(l *lent) {
 	x.readEnv(l.st.env)
+	if !x.block.open {
+		funcs.ReleaseTransactionLocks(x.id)
+	}
 	if l == x.held {
 		if !x.block.begun && l.keep == 0 && !x.pinned() {
 			x.letGo(false)

@@ -167,8 +167,14 @@ func (x *Session) Close() {
 	x.rollbackBlock()
 	x.server.hub.leave(x)
 	x.letGo(false)
-	funcs.ReleaseNamedLocks(x.id)
+	x.releaseLocks()
 	x.end(errors.New("the session has ended"))
+}
+
+// releaseLocks gives up what GET_LOCK and pg_advisory_lock gave to the session.
+func (x *Session) releaseLocks() {
+	funcs.ReleaseNamedLocks(x.id)
+	funcs.ReleaseLocks(x.id)
 }
 
 // Cancel interrupts the running statement, if one runs. It may be called by any goroutine.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/bop-platform/bop/modules/wire/funcs"
 	"github.com/bop-platform/bop/modules/wire/ir"
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
 )
@@ -192,6 +193,7 @@ func (x *Session) endBlock(committed bool) {
 	}
 	x.block = block{}
 	x.vars.pop(committed)
+	funcs.ReleaseTransactionLocks(x.id)
 	if x.held != nil {
 		x.giveBack(x.held)
 	}

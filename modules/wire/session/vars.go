@@ -808,6 +808,7 @@ func (x *Session) Reset(ctx context.Context) error {
 	x.letGo(x.vars.temporary)
 	clear(x.prepared)
 	x.listen("*", false)
+	x.releaseLocks()
 	x.vars.user = nil
 	x.lastInsertID, x.rowCount, x.foundRows, x.warnings = 0, 0, 0, nil
 	return x.vars.reset("")

@@ -7,6 +7,8 @@
 //	POST   /v1/databases/NAME              create
 //	PUT    /v1/databases/NAME/content      import an SQLite file into a new database
 //	GET    /v1/databases/NAME/content      export as an SQLite file
+//
+// Errors of the API are JSON, {"error": "what is wrong and what to do"}.
 package admin
 
 import (
@@ -54,20 +56,25 @@ var (
 
 // Options say what to serve.
 type Options struct {
-	Databases Databases
-	Metrics   http.Handler
-	Token     string // asked of /v1 when not empty
-	Logger    *slog.Logger
+	Metrics http.Handler
+	Token   string // asked of /v1 when not empty
+	Logger  *slog.Logger
 }
 
 // Server answers the requests.
 type Server struct {
 	o     Options
 	mux   *http.ServeMux
-	ready atomic.Pointer[string] // why not ready; nil: ready
+	state atomic.Pointer[state]
 }
 
-// New returns a server that isn't ready yet.
+// state is what requests see of the server's life.
+type state struct {
+	why       string // not ready; "": ready
+	databases Databases
+}
+
+// New returns a server that isn't ready yet: /v1 answers 503 until it is.
 func New(o Options) *Server {
 	s := &Server{o: o, mux: http.NewServeMux()}
 	s.NotReady("starting")
@@ -81,22 +88,41 @@ func New(o Options) *Server {
 	return s
 }
 
-// Ready makes /readyz answer 200.
-func (s *Server) Ready() { s.ready.Store(nil) }
+// Ready makes /readyz answer 200, and /v1 act on databases.
+func (s *Server) Ready(d Databases) { s.state.Store(&state{databases: d}) }
 
-// NotReady makes /readyz answer 503 with the reason.
-func (s *Server) NotReady(why string) { s.ready.Store(&why) }
+// NotReady makes /readyz and /v1 answer 503 with the reason.
+func (s *Server) NotReady(why string) { s.state.Store(&state{why: why}) }
 
 // ServeHTTP checks who asks before anything under /v1 is reached.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasPrefix(r.URL.Path, "/v1/") {
+	if r.URL.Path == "/v1" || strings.HasPrefix(r.URL.Path, "/v1/") {
 		if err := s.admit(r); err != nil {
 			fail(w, err)
 			return
 		}
+		if _, pattern := s.mux.Handler(r); pattern == "" {
+			w = &refusal{ResponseWriter: w, r: r}
+		}
 	}
 	s.mux.ServeHTTP(w, r)
 }
+
+// refusal words the mux's own answers, which are plain text, as the API's errors.
+type refusal struct {
+	http.ResponseWriter
+	r *http.Request
+}
+
+func (f *refusal) WriteHeader(status int) {
+	message := "no such resource: " + f.r.URL.Path
+	if status == http.StatusMethodNotAllowed {
+		message = f.r.URL.Path + " doesn't take " + f.r.Method + ", only " + f.Header().Get("Allow")
+	}
+	fail(f.ResponseWriter, &problem{status, message})
+}
+
+func (f *refusal) Write(b []byte) (int, error) { return len(b), nil }
 
 // admit asks for the token, or, without one, for a request that no web page can have sent: a page that a browser on this
 // machine shows may reach loopback by a name of its own (DNS rebinding), but then Host or Origin give it away.
@@ -125,15 +151,29 @@ func (s *Server) admit(r *http.Request) error {
 }
 
 func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
-	if why := s.ready.Load(); why != nil {
-		http.Error(w, *why, http.StatusServiceUnavailable)
+	if why := s.state.Load().why; why != "" {
+		http.Error(w, why, http.StatusServiceUnavailable)
 		return
 	}
 	io.WriteString(w, "ready\n")
 }
 
+// databases are what a request acts on; nil when it was answered that there are none now.
+func (s *Server) databases(w http.ResponseWriter) Databases {
+	st := s.state.Load()
+	if st.why != "" {
+		fail(w, &problem{http.StatusServiceUnavailable, "the server isn't ready: " + st.why})
+		return nil
+	}
+	return st.databases
+}
+
 func (s *Server) list(w http.ResponseWriter, r *http.Request) {
-	dbs, err := s.o.Databases.List(r.Context())
+	on := s.databases(w)
+	if on == nil {
+		return
+	}
+	dbs, err := on.List(r.Context())
 	if err != nil {
 		fail(w, err)
 		return
@@ -144,20 +184,35 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request) {
 	reply(w, map[string]any{"databases": dbs})
 }
 
+// maxBody bounds the bodies of requests that carry no database.
+const maxBody = 64 << 10
+
 func (s *Server) create(w http.ResponseWriter, r *http.Request) {
-	s.act(w, r, "database created", s.o.Databases.Create)
+	if _, err := io.Copy(io.Discard, http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
+		var large *http.MaxBytesError
+		if errors.As(err, &large) {
+			err = &problem{http.StatusRequestEntityTooLarge, "the request is too large: to create a database send nothing; its content goes to /content with PUT"}
+		}
+		fail(w, err)
+		return
+	}
+	s.act(w, r, "database created", Databases.Create)
 }
 
 func (s *Server) importDB(w http.ResponseWriter, r *http.Request) {
-	s.act(w, r, "database imported", func(ctx context.Context, name string) error {
-		return s.o.Databases.Import(ctx, name, r.Body)
+	s.act(w, r, "database imported", func(d Databases, ctx context.Context, name string) error {
+		return d.Import(ctx, name, r.Body)
 	})
 }
 
 // act does one change and answers with the database's name.
-func (s *Server) act(w http.ResponseWriter, r *http.Request, done string, do func(context.Context, string) error) {
+func (s *Server) act(w http.ResponseWriter, r *http.Request, done string, do func(Databases, context.Context, string) error) {
+	on := s.databases(w)
+	if on == nil {
+		return
+	}
 	name := r.PathValue("name")
-	if err := do(r.Context(), name); err != nil {
+	if err := do(on, r.Context(), name); err != nil {
 		fail(w, err)
 		return
 	}
@@ -168,9 +223,13 @@ func (s *Server) act(w http.ResponseWriter, r *http.Request, done string, do fun
 // exportDB streams. An error after the first byte can't change the status any more: the connection is broken off, so
 // that the client sees a short body and not a whole one.
 func (s *Server) exportDB(w http.ResponseWriter, r *http.Request) {
+	on := s.databases(w)
+	if on == nil {
+		return
+	}
 	out := &counter{w: w}
 	w.Header().Set("Content-Type", "application/vnd.sqlite3")
-	err := s.o.Databases.Export(r.Context(), r.PathValue("name"), out)
+	err := on.Export(r.Context(), r.PathValue("name"), out)
 	switch {
 	case err == nil:
 	case out.n == 0:

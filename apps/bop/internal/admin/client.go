@@ -99,6 +99,8 @@ func (c *Client) do(ctx context.Context, method, path string, r io.Reader) (io.R
 		return nil, wrap(ErrNotFound, said.Error)
 	case http.StatusConflict:
 		return nil, wrap(ErrExists, said.Error)
+	case http.StatusBadRequest:
+		return nil, wrap(ErrInvalid, said.Error)
 	}
 	return nil, errors.New(said.Error)
 }

@@ -32,15 +32,16 @@ import (
 // FirstDatabase is there from the first start on.
 const FirstDatabase = "bop"
 
-// grace is how long a shutdown waits for statements that run.
-const grace = 10 * time.Second
+// closing is how long the last checkpoints and the last telemetry may take, after the grace.
+const closing = 10 * time.Second
 
 // Options are what a server needs beside its settings.
 type Options struct {
 	config.Serve
 	Version    string
 	AdminToken string
-	Out        io.Writer // gets the line with the addresses
+	Grace      time.Duration // how long a shutdown waits for statements that run; default 10 seconds
+	Out        io.Writer     // gets the line with the addresses
 	Logger     *slog.Logger
 }
 
@@ -54,23 +55,26 @@ type Addresses struct {
 // Run serves until ctx ends and then shuts down: new connections are refused, statements that run may end, and the
 // databases are closed with a checkpoint. The error says what kept it from serving, or from a clean end.
 func Run(ctx context.Context, o Options) (err error) {
-	s := &server{o: o, log: o.Logger}
+	s := newServer(o)
 	defer func() { err = errors.Join(err, s.stop()) }()
 	if err := s.listen(); err != nil {
+		return err
+	}
+	if err := s.watch(ctx); err != nil {
 		return err
 	}
 	if err := s.open(ctx); err != nil {
 		return err
 	}
-	failed := s.serve(ctx)
+	s.serve(ctx)
 	if err := s.announce(); err != nil {
 		return err
 	}
 	select {
 	case <-ctx.Done():
-		s.log.Info("shutting down", "grace", grace)
+		s.log.Info("shutting down", "grace", s.o.Grace)
 		return nil
-	case err := <-failed:
+	case err := <-s.failed:
 		return err
 	}
 }
@@ -86,7 +90,16 @@ type server struct {
 	admin     *admin.Server
 
 	pg, mysql, http net.Listener
+	tls             *tls.Config
 	httpServer      *http.Server
+	failed          chan error // gets why a listener ended by itself
+}
+
+func newServer(o Options) *server {
+	if o.Grace <= 0 {
+		o.Grace = 10 * time.Second
+	}
+	return &server{o: o, log: o.Logger, failed: make(chan error, 3)}
 }
 
 // listen takes the addresses before anything else: a port in use is the most common mistake and should change nothing.
@@ -111,13 +124,45 @@ func (s *server) listen() error {
 	return nil
 }
 
+// watch starts what tells of the server: telemetry, and HTTP, where /readyz says that the databases are being opened.
+func (s *server) watch(ctx context.Context) (err error) {
+	if s.o.TLSCert != "" {
+		if s.tls, err = loadTLS(s.o.TLSCert, s.o.TLSKey); err != nil {
+			return err
+		}
+	}
+	if s.telemetry, err = telemetry.Start(ctx, telemetry.Options{Node: s.o.Node, Version: s.o.Version, OTLP: s.o.OTLP, Logger: s.log}); err != nil {
+		return err
+	}
+	s.admin = admin.New(admin.Options{Metrics: s.telemetry.Metrics, Token: s.o.AdminToken, Logger: s.log})
+	s.admin.NotReady("opening the databases")
+	s.httpServer = &http.Server{Handler: s.admin, TLSConfig: s.tls, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
+	s.start("HTTP", s.http, func() error {
+		if s.tls != nil {
+			return s.httpServer.ServeTLS(s.http, "", "")
+		}
+		return s.httpServer.Serve(s.http)
+	})
+	return nil
+}
+
+// start serves a listener; failed gets the error if it ends by itself.
+func (s *server) start(name string, l net.Listener, serve func() error) {
+	if l == nil {
+		return
+	}
+	go func() {
+		if err := serve(); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("the %s listener failed: %w", name, err)
+		}
+	}()
+}
+
 // open recovers the databases and makes the front ends.
 func (s *server) open(ctx context.Context) (err error) {
 	quiet := slog.New(atLeast{slog.LevelWarn, s.log.Handler()}) // the actor system tells of each letter that nobody takes
 	s.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
-	if s.telemetry, err = telemetry.Start(ctx, telemetry.Options{Node: s.o.Node, Version: s.o.Version, OTLP: s.o.OTLP, Logger: s.log}); err != nil {
-		return err
-	}
 	began := time.Now()
 	s.host, err = sqlite.Open(ctx, sqlite.Options{
 		Dir: s.o.DataDir, Logger: s.log, TracerProvider: s.telemetry.Tracer, MeterProvider: s.telemetry.Meter, System: s.system,
@@ -139,13 +184,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	s.log.Info("databases are open", "data_dir", s.o.DataDir, "databases", len(s.host.Databases()), "took", time.Since(began).Round(time.Millisecond))
 
-	var tlsConfig *tls.Config
-	if s.o.TLSCert != "" {
-		if tlsConfig, err = loadTLS(s.o.TLSCert, s.o.TLSKey); err != nil {
-			return err
-		}
-	}
-	options := wire.Options{Engine: storage.Engine{Host: s.host}, TLS: tlsConfig, Logger: s.log,
+	options := wire.Options{Engine: storage.Engine{Host: s.host}, TLS: s.tls, Logger: s.log,
 		TracerProvider: s.telemetry.Tracer, MeterProvider: s.telemetry.Meter, System: s.system}
 	if s.o.AuthFile != "" {
 		users, err := auth.OpenFile(s.o.AuthFile)
@@ -157,10 +196,6 @@ func (s *server) open(ctx context.Context) (err error) {
 	if s.wire, err = wire.NewServer(options); err != nil {
 		return fmt.Errorf("preparing the front ends: %w", err)
 	}
-	s.admin = admin.New(admin.Options{Databases: storage.Databases{Host: s.host, Logger: s.log}, Metrics: s.telemetry.Metrics,
-		Token: s.o.AdminToken, Logger: s.log})
-	s.httpServer = &http.Server{Handler: s.admin, TLSConfig: tlsConfig, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
-		ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)}
 	return nil
 }
 
@@ -190,31 +225,13 @@ func loadTLS(cert, key string) (*tls.Config, error) {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return r.get() }}, nil
 }
 
-// serve starts the listeners. The channel gets the first that ends by itself.
-func (s *server) serve(ctx context.Context) <-chan error {
-	failed := make(chan error, 3)
-	start := func(name string, l net.Listener, serve func() error) {
-		if l == nil {
-			return
-		}
-		go func() {
-			if err := serve(); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, http.ErrServerClosed) {
-				failed <- fmt.Errorf("the %s listener failed: %w", name, err)
-			}
-		}()
-	}
-	// The front ends end with Shutdown, not with ctx: running statements get their grace.
+// serve starts the front ends.
+func (s *server) serve(ctx context.Context) {
+	// They end with Shutdown, not with ctx: running statements get their grace.
 	alive := context.WithoutCancel(ctx)
-	start("PostgreSQL", s.pg, func() error { return s.wire.ServePostgres(alive, s.pg) })
-	start("MySQL", s.mysql, func() error { return s.wire.ServeMySQL(alive, s.mysql) })
-	start("HTTP", s.http, func() error {
-		if s.httpServer.TLSConfig != nil {
-			return s.httpServer.ServeTLS(s.http, "", "")
-		}
-		return s.httpServer.Serve(s.http)
-	})
-	s.admin.Ready()
-	return failed
+	s.start("PostgreSQL", s.pg, func() error { return s.wire.ServePostgres(alive, s.pg) })
+	s.start("MySQL", s.mysql, func() error { return s.wire.ServeMySQL(alive, s.mysql) })
+	s.admin.Ready(storage.Databases{Host: s.host, Logger: s.log})
 }
 
 // announce prints where the listeners are and keeps it in the data folder.
@@ -231,7 +248,9 @@ func (s *server) announce() error {
 		return err
 	}
 	line = append(line, '\n')
-	if err := os.WriteFile(s.addressFile(), line, 0o600); err != nil {
+	// Whoever waits for the file must not find half of it.
+	half := s.addressFile() + ".new"
+	if err := errors.Join(os.WriteFile(half, line, 0o600), os.Rename(half, s.addressFile())); err != nil {
 		return fmt.Errorf("writing the addresses: %w", err)
 	}
 	s.log.Info("serving", "version", s.o.Version, "pg", a.PG, "mysql", a.MySQL, "http", a.HTTP,
@@ -242,19 +261,21 @@ func (s *server) announce() error {
 
 func (s *server) addressFile() string { return filepath.Join(s.o.DataDir, "addresses.json") }
 
-// stop ends whatever was started, in reverse order, within the grace.
+// stop ends whatever was started, in reverse order. HTTP answers until the clients are gone.
 func (s *server) stop() error {
-	ctx, cancel := context.WithTimeout(context.Background(), grace)
-	defer cancel()
 	var errs []error
 	if s.admin != nil {
 		s.admin.NotReady("shutting down")
 	}
+	grace, cancel := context.WithTimeout(context.Background(), s.o.Grace)
+	defer cancel()
 	if s.wire != nil {
-		errs = append(errs, s.wire.Shutdown(ctx))
+		if err := s.wire.Shutdown(grace); err != nil {
+			errs = append(errs, fmt.Errorf("statements that still ran %v after the shutdown began were interrupted: %w", s.o.Grace, err))
+		}
 	}
 	if s.httpServer != nil {
-		if err := s.httpServer.Shutdown(ctx); err != nil {
+		if err := s.httpServer.Shutdown(grace); err != nil {
 			errs = append(errs, s.httpServer.Close())
 		}
 	}
@@ -265,6 +286,9 @@ func (s *server) stop() error {
 			}
 		}
 	}
+	// Statements that used the grace up don't take the checkpoints with them.
+	ctx, cancel := context.WithTimeout(context.Background(), closing)
+	defer cancel()
 	if s.host != nil {
 		// The addresses are wrong from here on; the lock tells the rest.
 		if err := os.Remove(s.addressFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
