@@ -26,7 +26,9 @@ func (m memory) List(context.Context) ([]admin.Info, error) {
 	return out, nil
 }
 
-func (m memory) Create(ctx context.Context, name string) error { return m.Import(ctx, name, strings.NewReader("")) }
+func (m memory) Create(ctx context.Context, name string) error {
+	return m.Import(ctx, name, strings.NewReader(""))
+}
 
 func (m memory) Import(_ context.Context, name string, r io.Reader) error {
 	switch _, there := m[name]; {
