@@ -80,3 +80,20 @@ type Conn interface {
 	// Release gives the connection back. An open transaction is rolled back; bad says that it must not be lent again.
 	Release(bad bool)
 }
+
+// Durability says when the answer to a commit leaves.
+type Durability uint8
+
+// The durabilities, in the order of what they promise. Whatever is chosen, readers see only what is committed.
+const (
+	Quorum Durability = iota // when the transaction is committed
+	Local                    // when it is on this server's disk; on a single server that is the same
+	Async                    // at once: it may be lost in a crash
+)
+
+// Durable is a Conn that can answer before a commit is committed. It goes back to Quorum when it is released. A Conn that
+// isn't Durable answers when the commit is final.
+type Durable interface {
+	Conn
+	SetDurability(Durability)
+}

@@ -75,6 +75,9 @@ func (x *Session) borrow(ctx context.Context) (*lent, error) {
 	l := &st.loan
 	*l = lent{Conn: c, st: st}
 	l.SetContext(ctx)
+	if x.vars.durability != engine.Quorum {
+		l.setDurability(x.vars.durability)
+	}
 	st.user = x
 	x.fillEnv(st)
 	return l, nil

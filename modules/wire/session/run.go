@@ -124,8 +124,9 @@ func (x *Session) runWrite(ctx context.Context, f *planned, args []types.Value) 
 		}
 	}
 	if err == nil && !x.block.open {
-		err = x.gate(ctx, l)
-		x.lastTXID = l.LastTXID()
+		if err = x.gate(ctx, l); err == nil {
+			x.committed(l)
+		}
 	}
 	x.giveBack(l)
 	if err != nil {

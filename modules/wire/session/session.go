@@ -38,6 +38,7 @@ type Session struct {
 	sequences funcs.SequenceValues
 	seed      *float64
 	lastTXID  uint64
+	unsure    unsure
 
 	lastInsertID uint64
 	rowCount     int64
@@ -152,8 +153,11 @@ func (x *Session) UseDatabase(ctx context.Context, name string) error {
 	if err := x.commitOpen(ctx); err != nil {
 		return err
 	}
+	if err := x.settleAlone(ctx); err != nil {
+		return err
+	}
 	x.letGo(false)
-	x.db = db
+	x.db, x.lastTXID = db, 0 // each database numbers its own
 	return nil
 }
 

@@ -145,7 +145,13 @@ func (x *Session) commitBlock(ctx context.Context) error {
 			return err
 		}
 		if x.block.wrote {
-			x.lastTXID = l.LastTXID()
+			x.committed(l)
+		}
+		if x.block.ddl { // the next statement is planned with the committed schema
+			if err := x.settle(ctx, l); err != nil {
+				x.endBlock(true)
+				return err
+			}
 		}
 	}
 	messages := x.block.messages
@@ -213,6 +219,12 @@ func (x *Session) readConn(ctx context.Context) (*lent, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !x.block.begun {
+		if err := x.settle(ctx, l); err != nil {
+			x.giveBack(l)
+			return nil, err
+		}
+	}
 	if !x.block.open || x.block.begun || x.block.level <= readCommitted {
 		return l, nil
 	}
@@ -263,6 +275,9 @@ func (x *Session) writeConn(ctx context.Context) (*lent, error) {
 	}
 	x.held, x.block.begun, x.block.writer = l, true, true
 	if err := x.replaySavepoints(l); err != nil {
+		return nil, err
+	}
+	if err := x.holdReads(ctx); err != nil {
 		return nil, err
 	}
 	return l, nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bop-platform/bop/modules/wire/catalog"
 	"github.com/bop-platform/bop/modules/wire/dialect/mysql"
+	"github.com/bop-platform/bop/modules/wire/engine"
 	"github.com/bop-platform/bop/modules/wire/ir"
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
 	"github.com/bop-platform/bop/modules/wire/types"
@@ -58,6 +59,8 @@ type vars struct {
 	noBackslash       bool
 	binaryStrings     bool
 	foreignKeysOff    bool
+	strictReads       bool
+	durability        engine.Durability
 	format            types.PGFormat
 	temporary         bool // the connection holds state of this session: temporary tables, switched-off checks
 
@@ -80,7 +83,13 @@ func newVars(x *Session) *vars {
 }
 
 // start sets a variable that the client sent with its connection.
-func (v *vars) start(name, value string) error { return v.assign(strings.ToLower(name), value, false) }
+func (v *vars) start(name, value string) error {
+	name = strings.ToLower(name)
+	if name == waitForTXID {
+		return v.x.waitFor(v.x.base, value)
+	}
+	return v.assign(name, value, false)
+}
 
 // get returns a variable's value.
 func (v *vars) get(name string) (string, bool) {
@@ -161,12 +170,18 @@ func (v *vars) assign(name, value string, local bool) error {
 	s := v.specs[name]
 	if s == nil {
 		if !v.x.mysql() && strings.Contains(name, ".") {
+			if err := reserved(name); err != nil {
+				return err
+			}
 			return v.store(name, value, local) // PostgreSQL: any name with a prefix is a variable of the application's
 		}
 		return v.unknown(name)
 	}
 	if s.fixed {
 		return v.readOnlyError(name)
+	}
+	if name == waitForTXID {
+		return sqlerr.New("0A000", "%s waits only in SET", name) // set_config runs inside of a statement that has its snapshot
 	}
 	value, err := v.check(s, value)
 	if err != nil {
@@ -314,6 +329,7 @@ func (v *vars) derive() {
 	}
 	v.env = ""
 	v.readOnly, v.autocommit = false, true
+	v.deriveOwn(get)
 	if v.x.mysql() {
 		v.timeZone = get("time_zone")
 		v.location = location(v.timeZone)
@@ -611,7 +627,7 @@ func (x *Session) setOne(ctx context.Context, a *ir.SetVar) error {
 		return sqlerr.New("42501", "variables of the whole server are set by its configuration").
 			My(1227, "Access denied; variables of the whole server are set by its configuration")
 	}
-	if name == "bop.wait_for_txid" {
+	if name == waitForTXID {
 		return x.waitFor(ctx, parts[0])
 	}
 	return x.vars.assign(name, strings.Join(parts, ", "), a.Scope == "local")
@@ -755,27 +771,12 @@ func (x *Session) applied(name string) error {
 		if x.db != nil && x.vars.foreignKeysOff != x.vars.temporary {
 			return x.switchForeignKeys(x.base, !x.vars.foreignKeysOff)
 		}
+	case "bop.strict_reads":
+		return x.holdReads(x.base)
 	case "autocommit":
 		if x.vars.autocommit {
 			return x.commitOpen(x.base)
 		}
-	}
-	return nil
-}
-
-// waitFor waits until a transaction is visible here: causal reads by the token of another session's commit.
-func (x *Session) waitFor(ctx context.Context, token string) error {
-	txid, err := strconv.ParseUint(strings.TrimSpace(token), 10, 64)
-	if err != nil {
-		return sqlerr.New("22023", `invalid value for parameter "bop.wait_for_txid": "%s"`, token).WithHint("Give what SHOW bop.last_txid told.")
-	}
-	l, err := x.borrow(ctx)
-	if err != nil {
-		return err
-	}
-	defer x.giveBack(l)
-	if err := l.WaitTXID(ctx, txid); err != nil {
-		return sqlerr.FromSQLite(err)
 	}
 	return nil
 }

@@ -122,10 +122,4 @@ version_compile_machine|x86_64|s|f
 version_compile_os|Linux|s|f
 wait_timeout|28800|i
 warning_count|0|s|f
-bop.durability|quorum|e||quorum,local,async
-bop.last_txid|0|s|f
-bop.read_consistency|linearizable|e||linearizable,leader
-bop.strict_reads|0|b
-bop.traceparent||s
-bop.wait_for_txid|0|s
-`)
+` + ownMySQL)

@@ -109,10 +109,4 @@ wal_level|replica|s|f
 work_mem|4096|i:kB
 xmlbinary|base64|e||base64,hex
 xmloption|content|e||content,document
-bop.durability|quorum|e||quorum,local,async
-bop.last_txid|0|s|f|The last transaction that this session committed.
-bop.read_consistency|linearizable|e||linearizable,leader
-bop.strict_reads|off|b
-bop.traceparent||s||The trace that this session's commands belong to.
-bop.wait_for_txid|0|s
-`)
+` + ownSpecs)

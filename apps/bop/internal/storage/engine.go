@@ -68,6 +68,8 @@ func (d database) Borrow(ctx context.Context) (engine.Conn, error) {
 	return &conn{Conn: c, pool: d.db.Pool()}, nil
 }
 
+var _ engine.Durable = (*conn)(nil)
+
 // conn is a lent connection.
 type conn struct {
 	*sqlite.Conn
@@ -80,6 +82,11 @@ func (c *conn) LastTXID() uint64 { return uint64(c.Conn.LastTXID()) }
 
 func (c *conn) WaitTXID(ctx context.Context, txid uint64) error {
 	return translate(c.Conn.WaitTXID(ctx, sqlite.TXID(txid)))
+}
+
+// SetDurability holds until Release.
+func (c *conn) SetDurability(d engine.Durability) {
+	c.Conn.SetDurability([...]sqlite.Durability{engine.Quorum: sqlite.Quorum, engine.Local: sqlite.Local, engine.Async: sqlite.Async}[d])
 }
 
 func (c *conn) Gate(ctx context.Context) error { return translate(c.Conn.Gate(ctx)) }

@@ -1,0 +1,128 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bop-platform/bop/modules/wire/engine"
+	"github.com/bop-platform/bop/modules/wire/sqlerr"
+)
+
+// ownSpecs are this server's own variables, the same in both dialects.
+const ownSpecs = `
+bop.durability|quorum|e||quorum,local,async
+bop.last_txid|0|s|f|The last transaction that this session committed.
+bop.strict_reads|off|b||Holds the answers inside a transaction until what it stands on is committed.
+bop.traceparent||s||The trace that this session's commands belong to.
+bop.wait_for_txid|0|s||Waits until that transaction is visible here.
+`
+
+// ownMySQL are they with defaults in MySQL's way.
+var ownMySQL = strings.ReplaceAll(ownSpecs, "|off|b|", "|0|b|")
+
+const waitForTXID = "bop.wait_for_txid"
+
+// reserved refuses names that only look like variables of an application's.
+func reserved(name string) error {
+	if !strings.HasPrefix(name, "bop.") {
+		return nil
+	}
+	e := sqlerr.New("42602", `invalid configuration parameter name "%s"`, name)
+	e.Detail = `"bop" is a reserved prefix.`
+	return e
+}
+
+// deriveOwn is derive for the variables of both dialects.
+func (v *vars) deriveOwn(get func(string) string) {
+	v.strictReads = truth(get("bop.strict_reads"))
+	v.durability = engine.Durability(slices.Index(v.specs["bop.durability"].enum, get("bop.durability")))
+	if l := v.x.held; l != nil {
+		l.setDurability(v.durability)
+	}
+}
+
+// setDurability says when the answers to the connection's commits leave. An engine that knows one way alone commits in
+// the safest.
+func (l *lent) setDurability(d engine.Durability) {
+	if c, ok := l.Conn.(engine.Durable); ok {
+		c.SetDurability(d)
+	}
+}
+
+// unsure is a commit that was answered before it was committed.
+type unsure struct{ txid, epoch uint64 }
+
+// committed accounts for a transaction that changed something.
+func (x *Session) committed(l *lent) {
+	x.lastTXID = max(x.lastTXID, l.LastTXID())
+	if x.vars.durability == engine.Async && x.db != nil {
+		x.unsure = unsure{l.LastTXID(), x.db.Version().Epoch}
+	}
+}
+
+// settle waits until the session's own last commit is visible, which an asynchronous one isn't when it is answered.
+func (x *Session) settle(ctx context.Context, l *lent) error {
+	if x.unsure.txid == 0 {
+		return nil
+	}
+	if x.db != nil && x.db.Version().Epoch == x.unsure.epoch {
+		// A commit that was dropped was allowed to be lost: reads go on without it.
+		if err := l.WaitTXID(ctx, x.unsure.txid); err != nil && !errors.Is(err, engine.ErrSerialization) {
+			return sqlerr.FromSQLite(err)
+		}
+	}
+	x.unsure = unsure{}
+	return nil
+}
+
+// settleAlone is settle where no connection is at hand.
+func (x *Session) settleAlone(ctx context.Context) error {
+	if x.unsure.txid == 0 {
+		return nil
+	}
+	l, err := x.borrow(ctx)
+	if err != nil {
+		return err
+	}
+	defer x.giveBack(l)
+	return x.settle(ctx, l)
+}
+
+// holdReads makes a transaction that has become the writer wait until what it stands on is committed, if the session
+// asks for that: nothing that it reads is then dropped later.
+func (x *Session) holdReads(ctx context.Context) error {
+	if !x.vars.strictReads || !x.block.open || !x.block.writer || x.held == nil {
+		return nil
+	}
+	err := x.gate(ctx, x.held)
+	if err != nil && x.mysql() {
+		x.rollbackBlock() // MySQL's transactions end with errors of this kind
+	}
+	return err
+}
+
+// waitFor waits until a transaction is visible here: causal reads by the token of another session's commit.
+func (x *Session) waitFor(ctx context.Context, token string) error {
+	txid, err := strconv.ParseUint(strings.TrimSpace(token), 10, 64)
+	if err != nil {
+		return sqlerr.New("22023", `invalid value for parameter "%s": "%s"`, waitForTXID, token).
+			My(1231, "Variable '%s' can't be set to the value of '%s'", waitForTXID, token).WithHint("Give what bop.last_txid told.")
+	}
+	if x.block.begun {
+		// Its snapshot is older, and a writer would wait for those that wait for it.
+		return sqlerr.New("25001", "SET %s must be called before any query of the transaction", waitForTXID).
+			My(1568, "%s can't be set while a transaction is in progress", waitForTXID)
+	}
+	l, err := x.borrow(ctx)
+	if err != nil {
+		return err
+	}
+	defer x.giveBack(l)
+	if err := l.WaitTXID(ctx, txid); err != nil {
+		return sqlerr.FromSQLite(err)
+	}
+	return nil
+}
