@@ -23,14 +23,24 @@ func (l *Log) startActors() {
 	l.committer.idle.Stop()
 	l.committer.end.gone = make(chan struct{})
 	preparer := &preparer{l: l, end: ending{gone: make(chan struct{})}}
+	l.hydrator = &hydrator{l: l, end: ending{gone: make(chan struct{})}}
+	l.movers = []*mover{{l: l, name: "packer", step: l.pack}, {l: l, name: "uploader", step: l.upload}}
 	spawn := func(a actor.Actor, strategy actor.SupervisorStrategy) *actor.PID {
 		return l.system.Root.Copy().WithGuardian(strategy).Spawn(actor.PropsFromProducer(func() actor.Actor { return a }))
 	}
 	l.actors = []running{
 		{spawn(&l.committer, never), &l.committer.end},
 		{spawn(preparer, again), &preparer.end},
+		{spawn(l.hydrator, again), &l.hydrator.end},
+	}
+	for _, m := range l.movers {
+		m.end.gone = make(chan struct{})
+		l.actors = append(l.actors, running{spawn(m, again), &m.end})
 	}
 	close(l.started)
+	if l.o.Tiers.moves() {
+		l.look()
+	}
 	if len(l.segments) > 1 {
 		l.committer.asked = true
 		l.prepareSpares()
@@ -59,7 +69,7 @@ type ending struct {
 
 func (e *ending) reached() { e.once.Do(func() { close(e.gone) }) }
 
-// stopActors ends both when they have worked off what they were sent.
+// stopActors ends them when they have worked off what they were sent.
 func (l *Log) stopActors() {
 	l.stopping.Store(true)
 	l.committer.idle.Stop()

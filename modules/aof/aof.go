@@ -52,6 +52,10 @@ type Options struct {
 	MaxRecordBytes int
 	// IdleMark is how long after the last batch the log waits before it leaves a mark. Default 1 s.
 	IdleMark time.Duration
+	// Sealer encrypts batches on disk and in the bucket. Default: they are in the clear.
+	Sealer Sealer
+	// Tiers say where segments live as they grow old. Default: where they were written.
+	Tiers Tiers
 
 	// Name is the attribute "log" of metrics and spans. Default: the folder's last element.
 	Name string
@@ -87,6 +91,11 @@ func (o *Options) defaults(dir string) {
 	set(&o.MaxQueueBytes, 32<<20)
 	if o.IdleMark <= 0 {
 		o.IdleMark = time.Second
+	}
+	o.Tiers.defaults(o.SegmentBytes)
+	if o.Tiers.LocalBytes > 0 || o.Tiers.Budget != nil {
+		// What is admitted will be written: it may need one segment more.
+		o.MaxQueueBytes = min(o.MaxQueueBytes, int(o.SegmentBytes/2))
 	}
 	if o.Name == "" {
 		o.Name = baseName(dir)
@@ -126,14 +135,26 @@ type Log struct {
 	watched  bool          // somebody waits for moved
 	damage   []Damage
 	headless []headless
+	head     Position // records before it were truncated; 0: none were, as far as is known
 	cuts     cuts
 	cutCount atomic.Uint64 // cuts.made, for readers without mu
 
 	// arranging is held while segments are removed; it is taken before mu.
 	arranging sync.Mutex
 
+	cache      *Cache
+	cold       cold
+	catalog    catalog
+	cataloging sync.Mutex      // held while the catalog is written; it is taken before mu
+	vouched    map[string]bool // names of files that the catalog knew at opening
+	hydrating  atomic.Int64    // bytes that are on their way from the bucket
+	ctx        context.Context // ends when the log is being closed
+	cancel     context.CancelFunc
+
 	system   *actor.ActorSystem
-	actors   []running     // the committer, the preparer
+	actors   []running // the committer, the preparer, the movers
+	movers   []*mover
+	hydrator *hydrator
 	started  chan struct{} // closed when actors are there
 	stopping atomic.Bool   // long work of the actors is to end
 	closing  sync.Once
@@ -152,10 +173,13 @@ func Open(dir string, o Options) (_ *Log, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("aof: locking the folder: %w", err)
 	}
-	l := &Log{dir: dir, o: o, lock: lock, moved: make(chan struct{}), started: make(chan struct{})}
+	l := &Log{dir: dir, o: o, lock: lock, moved: make(chan struct{}), started: make(chan struct{}), vouched: map[string]bool{}, cache: o.Tiers.Cache}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
+			l.cancel()
 			l.closeFiles()
+			l.catalog.close()
 			lock.Close()
 		}
 	}()
@@ -180,10 +204,14 @@ func (l *Log) Close() error {
 			err = nil // the appends that it concerns were told
 		}
 		l.queue.close()
+		l.cancel() // what waits for the bucket
 		l.stopActors()
-		err = errors.Join(err, l.committer.last())
+		err = errors.Join(err, l.committer.last(), l.remember())
 		l.metrics.close()
-		l.closeErr = errors.Join(err, l.closeFiles(), l.lock.Close())
+		l.closeErr = errors.Join(err, l.closeFiles(), l.catalog.close(), l.lock.Close())
+		if l.o.Tiers.Budget != nil {
+			l.o.Tiers.Budget.set(l, 0, false)
+		}
 	})
 	return l.closeErr
 }

@@ -107,6 +107,8 @@ type queue struct {
 	room    chan struct{} // closed when bytes fall; nil: nobody waits
 	awake   bool          // somebody has to commit, or does, and will look again before the end
 	paused  bool          // nothing is admitted while the committer gives positions anew
+	crowded bool          // nor while the local budget has no room
+	reason  BackpressureKind
 	closed  bool
 	failed  error       // why appends are refused
 	rolling atomic.Bool // the committer is beginning a segment
@@ -190,12 +192,15 @@ func (q *queue) admit(ctx context.Context, size int, try bool) error {
 		if err := q.refusal(); err != nil {
 			return err
 		}
-		if !q.paused && (q.bytes == 0 || q.bytes+size <= q.l.o.MaxQueueBytes) {
+		if !q.paused && !q.crowded && (q.bytes == 0 || q.bytes+size <= q.l.o.MaxQueueBytes) {
 			return nil
 		}
 		kind := Admission
-		if q.paused || q.rolling.Load() {
+		switch {
+		case q.paused || q.rolling.Load():
 			kind = Rollover
+		case q.crowded:
+			kind = q.reason
 		}
 		if !waited {
 			q.l.metrics.backpressure.Add(ctx, 1, q.l.metrics.kinds[kind])
@@ -353,6 +358,16 @@ func (q *queue) pause(on bool) {
 	if !on {
 		q.admitAgain()
 	}
+}
+
+// crowd keeps records out while there is no room for another segment.
+func (q *queue) crowd(on bool, why BackpressureKind) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.crowded && !on {
+		q.admitAgain()
+	}
+	q.crowded, q.reason = on, why
 }
 
 // resume sets the position of the next record after a task that ended with err.

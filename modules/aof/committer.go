@@ -21,6 +21,7 @@ type committer struct {
 	durable  atomic.Uint64 // the last position on disk
 	unsynced bool          // something was written since the last sync
 	marked   bool          // the last batch in the tail is a mark, or the tail is empty
+	sealed   []byte        // the last batch, when batches are sealed
 	fresh    bool          // the next batch needs a new segment: recovery found bytes after the end
 	idle     *time.Timer
 	pad      [align]byte
@@ -170,13 +171,23 @@ func (c *committer) commit(b *batch) error {
 	tail := l.tail()
 	h := batchHeader{payload: len(b.buf) - batchBytes, count: b.count, first: b.first, durable: Position(c.durable.Load())}
 	if b.count > 0 {
-		b.buf = append(b.buf, c.pad[:h.size()-int64(len(b.buf))]...)
+		plain := b.buf
+		if l.o.Sealer != nil {
+			defer func() { b.buf = plain }() // what is written is the committer's own buffer
+		}
+		if err := c.seal(b, plain, tail, &h); err != nil {
+			return err
+		}
 		if c.fresh || !tail.fits(h.size()) {
 			if err := c.roll(h.size()); err != nil {
 				return err
 			}
 			tail = l.tail()
+			if err := c.seal(b, plain, tail, &h); err != nil {
+				return err
+			}
 		}
+		b.buf = append(b.buf, c.pad[:h.size()-int64(len(b.buf))]...)
 		h.prev = tail.sum
 		h.encode(b.buf, tail.header.salt)
 		if n, err := tail.file.WriteAt(b.buf, tail.end); err != nil {
@@ -259,6 +270,7 @@ func (c *committer) roll(size int64) error {
 	l.mu.Lock()
 	l.segments = append(l.segments, s)
 	l.mu.Unlock()
+	l.weigh()
 	c.begun()
 	return nil
 }
@@ -275,8 +287,9 @@ func (l *Log) sealed(s *segment) error {
 		return err
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	s.sealed = true
+	s.sealed, s.fresh, s.closed = true, true, l.o.Tiers.Clock.Now()
+	l.mu.Unlock()
+	l.look()
 	return nil
 }
 

@@ -90,6 +90,7 @@ type batchHeader struct {
 	payload int      // bytes after the header, before the padding
 	count   int      // records
 	first   Position // of the first record; of a mark: of the next record
+	key     uint32   // number of the key that the payload is sealed by, 0: it isn't
 	durable Position // what was known to be on disk when the batch was written
 	prev    uint32   // checksum of the batch before in this segment; of the first: the segment header's prev
 	sum     uint32   // checksum of this batch: of header and payload
@@ -105,7 +106,7 @@ func (h *batchHeader) encode(b []byte, salt uint64) {
 	copy(b, batchMagic[:])
 	binary.LittleEndian.PutUint32(b[4:], uint32(h.payload))
 	binary.LittleEndian.PutUint32(b[8:], uint32(h.count))
-	binary.LittleEndian.PutUint32(b[12:], 0) // flags
+	binary.LittleEndian.PutUint32(b[12:], h.key)
 	binary.LittleEndian.PutUint64(b[16:], uint64(h.first))
 	binary.LittleEndian.PutUint64(b[24:], uint64(h.durable))
 	binary.LittleEndian.PutUint32(b[32:], h.prev)
@@ -124,6 +125,7 @@ func decodeBatchHeader(b []byte, salt uint64) (h batchHeader, ok bool) {
 	h = batchHeader{
 		payload: int(binary.LittleEndian.Uint32(b[4:])),
 		count:   int(binary.LittleEndian.Uint32(b[8:])),
+		key:     binary.LittleEndian.Uint32(b[12:]),
 		first:   Position(binary.LittleEndian.Uint64(b[16:])),
 		durable: Position(binary.LittleEndian.Uint64(b[24:])),
 		prev:    binary.LittleEndian.Uint32(b[32:]),

@@ -17,9 +17,11 @@ type instruments struct {
 	records      metric.Int64Histogram
 	bytes        metric.Int64Counter
 	backpressure metric.Int64Counter
+	moves        metric.Float64Histogram
+	failures     metric.Int64Counter
 	name         metric.MeasurementOption
 	levels       [3]metric.MeasurementOption
-	kinds        [2]metric.MeasurementOption
+	kinds        [backpressures]metric.MeasurementOption
 	observer     metric.Registration
 }
 
@@ -35,7 +37,7 @@ func newInstruments(l *Log) (*instruments, error) {
 	}
 	seconds := metric.WithExplicitBucketBoundaries(
 		0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
-	var errs [8]error
+	var errs [14]error
 	i.append, errs[0] = m.Float64Histogram("bop_aof_append", metric.WithUnit("s"),
 		metric.WithDescription("Time from an append to its answer, waiting included."), seconds)
 	i.fsync, errs[1] = m.Float64Histogram("bop_aof_fsync", metric.WithUnit("s"),
@@ -45,12 +47,28 @@ func newInstruments(l *Log) (*instruments, error) {
 	i.bytes, errs[3] = m.Int64Counter("bop_aof", metric.WithUnit("By"), metric.WithDescription("Bytes written, headers and padding included."))
 	i.backpressure, errs[4] = m.Int64Counter("bop_aof_backpressure",
 		metric.WithDescription("Appends that had to wait for admission, by what they waited for."))
+	i.moves, errs[8] = m.Float64Histogram("bop_aof_move", metric.WithUnit("s"),
+		metric.WithDescription("Time to compress, upload or hydrate one segment."), metric.WithExplicitBucketBoundaries(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60))
+	i.failures, errs[9] = m.Int64Counter("bop_aof_move_failures", metric.WithDescription("Moves of segments that failed and are tried again."))
 	queued, err := m.Int64ObservableGauge("bop_aof_queue", metric.WithUnit("By"), metric.WithDescription("Bytes that wait for the committer."))
 	errs[5] = err
 	segments, err := m.Int64ObservableGauge("bop_aof_segments", metric.WithDescription("Segment files."))
 	errs[6] = err
 	size, err := m.Int64ObservableGauge("bop_aof_size", metric.WithUnit("By"), metric.WithDescription("Bytes of all segment files."))
 	errs[7] = err
+	tier, err := m.Int64ObservableGauge("bop_aof_tier", metric.WithUnit("By"), metric.WithDescription("Bytes of the copies in each tier."))
+	errs[10] = err
+	backlog, err := m.Int64ObservableGauge("bop_aof_backlog", metric.WithDescription("Sealed segments that wait to be compressed or uploaded."))
+	errs[11] = err
+	hydrating, err := m.Int64ObservableGauge("bop_aof_hydrating", metric.WithUnit("By"), metric.WithDescription("Bytes on their way from the bucket."))
+	errs[12] = err
+	cached, err := m.Int64ObservableGauge("bop_aof_cache", metric.WithUnit("By"), metric.WithDescription("Bytes of cold objects in memory."))
+	errs[13] = err
+	with := func(key, value string) metric.MeasurementOption {
+		return metric.WithAttributeSet(attribute.NewSet(name, attribute.String(key, value)))
+	}
+	byTier := [tiers]metric.MeasurementOption{with("tier", "hot"), with("tier", "warm"), with("tier", "cold")}
+	toPack, toUpload := with("move", "pack"), with("move", "upload")
 	for _, err := range errs {
 		if err != nil {
 			return nil, err
@@ -61,12 +79,29 @@ func newInstruments(l *Log) (*instruments, error) {
 		o.ObserveInt64(queued, int64(st.Queued), i.name)
 		o.ObserveInt64(segments, int64(st.Segments), i.name)
 		o.ObserveInt64(size, st.Bytes, i.name)
+		for t, n := range st.Tier {
+			o.ObserveInt64(tier, n, byTier[t])
+		}
+		o.ObserveInt64(backlog, int64(st.ToPack), toPack)
+		o.ObserveInt64(backlog, int64(st.ToUpload), toUpload)
+		o.ObserveInt64(hydrating, st.Hydrating, i.name)
+		o.ObserveInt64(cached, st.Cached, i.name)
 		return nil
-	}, queued, segments, size)
+	}, queued, segments, size, tier, backlog, hydrating, cached)
 	return i, err
 }
 
 func (i *instruments) close() { i.observer.Unregister() }
+
+// timed records how long a move of a segment took that began at started.
+func (l *Log) timed(ctx context.Context, move string, started time.Time) {
+	l.metrics.moves.Record(ctx, time.Since(started).Seconds(),
+		metric.WithAttributes(attribute.String("log", l.o.Name), attribute.String("move", move)))
+}
+
+func (l *Log) moveFailed(mover string) {
+	l.metrics.failures.Add(context.Background(), 1, metric.WithAttributes(attribute.String("log", l.o.Name), attribute.String("mover", mover)))
+}
 
 func (i *instruments) batch(b *batch) {
 	i.records.Record(context.Background(), int64(b.count), i.name)

@@ -29,7 +29,7 @@ func (l *Log) ReadAt(ctx context.Context, p Position) ([]byte, error) {
 	r.short = true
 	buf := shortBuffers.Get().(*[]byte)
 	r.walk.buf = *buf
-	rec, err := r.TryNext()
+	rec, err := r.try(ctx)
 	data := bytes.Clone(rec.Data)
 	*buf = r.walk.buf
 	shortBuffers.Put(buf)
@@ -49,10 +49,13 @@ var shortBuffers = sync.Pool{New: func() any { b := make([]byte, 0, indexEvery);
 type Reader struct {
 	l       *Log
 	next    Position
-	seg     *segment // with a reference; nil between segments
+	seg     *segment // nil between segments
+	left    *form    // the one before, which is to be released
+	form    *form    // the copy of seg that is read, with a reference
 	walk    walker
 	until   Position // of seg, as far as known
 	payload []byte   // records of the current batch that are still to come
+	plain   []byte   // the current batch, if it was sealed
 	at      Position // of the first of them
 	short   bool     // one record is wanted: don't read far ahead
 	cuts    uint64   // truncations at the end that it knows of
@@ -64,6 +67,9 @@ func (l *Log) Reader(from Position) (*Reader, error) {
 	defer l.mu.RUnlock()
 	if len(l.segments) == 0 {
 		return nil, ErrClosed
+	}
+	if from < l.segments[0].base && l.unattached() && from > l.head {
+		return nil, ErrNotAttached
 	}
 	if from < l.segments[0].base {
 		return nil, fmt.Errorf("%w: %d, the log begins at %d", ErrTruncated, from, l.segments[0].base)
@@ -78,7 +84,7 @@ func (l *Log) Reader(from Position) (*Reader, error) {
 func (r *Reader) Next(ctx context.Context) (Record, error) {
 	for {
 		moved := r.l.movement()
-		rec, err := r.TryNext()
+		rec, err := r.try(ctx)
 		if !errors.Is(err, ErrTail) {
 			return rec, err
 		}
@@ -93,8 +99,10 @@ func (r *Reader) Next(ctx context.Context) (Record, error) {
 	}
 }
 
-// TryNext is Next that returns ErrTail instead of waiting.
-func (r *Reader) TryNext() (Record, error) {
+// TryNext is Next that returns ErrTail instead of waiting for the log to grow. It may wait for the bucket.
+func (r *Reader) TryNext() (Record, error) { return r.try(context.Background()) }
+
+func (r *Reader) try(ctx context.Context) (Record, error) {
 	for {
 		if r.cuts != r.l.cutCount.Load() {
 			r.Close() // what it holds may be gone; enter decides
@@ -105,14 +113,17 @@ func (r *Reader) TryNext() (Record, error) {
 			}
 			continue
 		}
-		if err := r.enter(); err != nil {
+		if err := r.enter(ctx); err != nil {
 			return Record{}, err
 		}
-		if err := r.batch(); err != nil {
+		if err := r.batch(); err != nil && !errors.Is(err, errOtherCopy) {
 			return Record{}, err
 		}
 	}
 }
+
+// errOtherCopy: what was read is damaged, and there is another copy.
+var errOtherCopy = errors.New("another copy is to be read")
 
 // Position is that of the record that Next will return.
 func (r *Reader) Position() Position { return r.next }
@@ -122,9 +133,9 @@ func (r *Reader) Close() error {
 	if r.seg == nil {
 		return nil
 	}
-	s := r.seg
-	r.seg, r.payload = nil, nil
-	return s.release()
+	f := r.form
+	r.seg, r.form, r.payload, r.walk.src = nil, nil, nil, nil
+	return f.release()
 }
 
 // cut takes the next record off the current batch; ok is false for one that comes before the reader's position.
@@ -148,22 +159,58 @@ func (r *Reader) cut() (Record, bool, error) {
 }
 
 // enter makes sure that r.seg is the segment that holds r.next, with what may be read of it.
-func (r *Reader) enter() error {
+func (r *Reader) enter(ctx context.Context) error {
+	if o, ok := r.walk.src.(*plainReader); ok {
+		o.use(ctx)
+	}
+	s, err := r.find()
+	if f := r.left; f != nil {
+		r.left = nil
+		f.release() // not under the log's lock: it may be the last reference, and the file recycled
+	}
+	if err != nil || s == nil {
+		return err
+	}
+	foot, err := r.l.open(ctx, s, r.form)
+	if err != nil {
+		f := r.form
+		r.Close()
+		if errors.Is(err, ErrDamaged) && r.l.distrust(s, f) {
+			return r.enter(ctx)
+		}
+		return fmt.Errorf("aof: opening segment %s: %w", s.name, err)
+	}
+	l := r.l
+	l.mu.Lock()
+	if s.index == nil && foot != nil {
+		s.index = foot.index
+	}
+	e := s.entry(r.next)
+	r.walk = walker{s: s, src: l.plain(ctx, r.form), off: e.off, expect: e.first, stop: s.end, ahead: readAhead, buf: r.walk.buf[:0]}
+	l.mu.Unlock()
+	if r.short {
+		r.walk.ahead = indexEvery
+	}
+	return nil
+}
+
+// find takes hold of the segment that holds r.next, by its best copy. It returns nil if the reader is there already.
+func (r *Reader) find() (*segment, error) {
 	l := r.l
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if len(l.segments) == 0 {
-		return ErrClosed
+		return nil, ErrClosed
 	}
 	if after, any := l.cuts.since(r.cuts); any && r.next > after+1 {
-		return fmt.Errorf("%w: the reader stood before %d, the log was cut after %d", ErrTruncated, r.next, after)
+		return nil, fmt.Errorf("%w: the reader stood before %d, the log was cut after %d", ErrTruncated, r.next, after)
 	}
 	r.cuts = l.cuts.made
 	if r.next < l.segments[0].base {
-		return fmt.Errorf("%w: %d, the log begins at %d", ErrTruncated, r.next, l.segments[0].base)
+		return nil, fmt.Errorf("%w: %d, the log begins at %d", ErrTruncated, r.next, l.segments[0].base)
 	}
 	if r.next >= l.visible {
-		return ErrTail
+		return nil, ErrTail
 	}
 	i := sort.Search(len(l.segments), func(i int) bool { return l.segments[i].base > r.next }) - 1
 	s := l.segments[i]
@@ -173,35 +220,35 @@ func (r *Reader) enter() error {
 		if i+1 < len(l.segments) {
 			last = l.segments[i+1].base - 1
 		}
-		return r.gap(s, last)
+		return nil, r.gap(s, last)
 	}
 	if r.seg == s {
 		r.until, r.walk.stop = s.until(), s.end
-		return nil
+		return nil, nil
 	}
-	if r.seg != nil {
-		// Not under the lock of the log's life: release may close the file, which no one else needs.
-		r.seg.release()
-	}
-	s.refs.Add(1)
-	r.seg, r.until = s, s.until()
-	e := s.entry(r.next)
-	r.walk = walker{s: s, off: e.off, expect: e.first, stop: s.end, ahead: readAhead, buf: r.walk.buf[:0]}
-	if r.short {
-		r.walk.ahead = indexEvery
-	}
-	return nil
+	r.left = r.form
+	f := s.best()
+	f.refs.Add(1)
+	r.seg, r.form, r.until = s, f, s.until()
+	return s, nil
 }
 
 // batch reads the next batch of the segment.
 func (r *Reader) batch() error {
 	for {
-		h, _, payload, err := r.walk.next()
+		h, off, payload, err := r.walk.next()
 		if err != nil {
 			return fmt.Errorf("aof: reading %s: %w", r.seg.name, err)
 		}
 		if h == nil {
 			return r.skip()
+		}
+		if h.count == 0 || h.last() < r.next {
+			continue
+		}
+		if payload, err = r.unseal(h, off, payload); err != nil {
+			r.next = h.last() + 1 // what is behind it may be sealed by another key
+			return err
 		}
 		if h.first > r.next {
 			// Recovery found this place damaged.
@@ -209,15 +256,17 @@ func (r *Reader) batch() error {
 			r.next, r.payload, r.at = h.first, payload, h.first
 			return r.lost(lost, h.first-1)
 		}
-		if h.count > 0 && h.last() >= r.next {
-			r.payload, r.at = payload, h.first
-			return nil
-		}
+		r.payload, r.at = payload, h.first
+		return nil
 	}
 }
 
 // skip goes on behind a bad place.
 func (r *Reader) skip() error {
+	if s, f := r.seg, r.form; r.l.distrust(s, f) {
+		r.Close()
+		return errOtherCopy
+	}
 	w := &r.walk
 	at, bad := w.off, w.expect
 	if bad < r.next {

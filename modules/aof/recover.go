@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Damage is a part of the log that isn't as it was written.
@@ -27,8 +28,16 @@ func (l *Log) recover() error {
 	if err != nil {
 		return fmt.Errorf("aof: listing the folder: %w", err)
 	}
+	if err := l.recall(names); err != nil {
+		return err
+	}
 	for _, name := range names {
 		switch {
+		case l.recalled(name):
+		case strings.HasSuffix(name, warmSuffix):
+			if err := l.openWarm(name); err != nil {
+				return fmt.Errorf("aof: opening compressed segment %s: %w", name, err)
+			}
 		case strings.HasSuffix(name, ".seg"):
 			s, err := l.openSegment(filepath.Join(l.dir, name))
 			if errors.Is(err, ErrDamaged) {
@@ -41,9 +50,10 @@ func (l *Log) recover() error {
 			for _, off := range s.badCopy {
 				l.damage = append(l.damage, Damage{File: s.name, Offset: off, Reason: "a copy of the segment's header is damaged, the other one is used"})
 			}
+			s.fresh, s.closed = true, time.Unix(0, s.header.created)
 			l.segments = append(l.segments, s)
-		case strings.HasSuffix(name, ".new"):
-			// A spare that was being prepared.
+		case strings.HasSuffix(name, ".new"), isPart(name):
+			// A spare that was being prepared, a segment that was being moved.
 			if err := l.o.FS.Remove(filepath.Join(l.dir, name)); err != nil {
 				return fmt.Errorf("aof: removing %s: %w", name, err)
 			}
@@ -52,7 +62,7 @@ func (l *Log) recover() error {
 	if err := l.spares.find(names); err != nil {
 		return fmt.Errorf("aof: looking at spare files: %w", err)
 	}
-	slices.SortFunc(l.segments, func(a, b *segment) int { return cmp.Compare(a.header.sequence, b.header.sequence) })
+	l.gather()
 	for i, s := range l.segments {
 		if s.sealed {
 			continue
@@ -68,12 +78,8 @@ func (l *Log) recover() error {
 	if err := l.missing(headless); err != nil {
 		return err
 	}
-	if len(l.segments) == 0 {
-		s, err := l.create(segmentHeader{sequence: 1, base: 1}, 0)
-		if err != nil {
-			return fmt.Errorf("aof: %w", err)
-		}
-		l.segments = append(l.segments, s)
+	if err := l.begin(); err != nil {
+		return err
 	}
 	if err := l.join(); err != nil {
 		return err
@@ -105,10 +111,10 @@ func (l *Log) openSegment(name string) (*segment, error) {
 		return nil, err
 	}
 	s := &segment{name: name, file: f}
-	s.refs.Store(1)
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
+	s.hot()
 	return s, nil
 }
 
@@ -334,7 +340,7 @@ func (l *Log) join() error {
 			l.o.Logger.Warn("sealing a segment failed; it will be read by scanning", "segment", s.name, "err", err)
 			continue
 		}
-		s.sealed = true
+		s.sealed, s.fresh, s.closed = true, true, l.o.Tiers.Clock.Now()
 	}
 	return nil
 }
@@ -373,14 +379,31 @@ func (l *Log) dropAll(dead []*segment) error {
 	return errors.Join(errs...)
 }
 
-// drop takes a segment out of the log: its file is kept as a spare if nobody reads it, else it is removed.
+// drop gives up all copies of a segment that was taken out of the log.
 func (l *Log) drop(s *segment) error {
-	if s.refs.Load() == 1 {
-		s.gone = func() error { return l.spares.recycle(s) }
-		return s.release()
+	var errs []error
+	for t, f := range s.forms {
+		if f != nil {
+			s.forms[t] = nil
+			errs = append(errs, l.dropForm(f))
+		}
 	}
-	err := errors.Join(l.o.FS.Remove(s.name), l.o.FS.SyncDir(l.dir))
-	return errors.Join(err, s.release())
+	return errors.Join(errs...)
+}
+
+// dropForm gives up a copy: a segment file is kept as a spare if nobody reads it, other files are removed. Objects are
+// removed by the uploader, which finds that no segment has them.
+func (l *Log) dropForm(f *form) error {
+	switch {
+	case f.tier == Cold:
+		l.cache.forget(l.bucket(), f.name)
+		return f.release()
+	case f.tier == Hot && f.refs.Load() == 1:
+		f.gone = func() error { return l.spares.recycle(f.name, f.bytes) }
+		return f.release()
+	}
+	err := errors.Join(ignoreNotExist(l.o.FS.Remove(f.name)), l.o.FS.SyncDir(l.dir))
+	return errors.Join(err, f.release())
 }
 
 // Damage lists what recovery and reads have found damaged since the log was opened.

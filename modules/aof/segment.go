@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
-	"sync/atomic"
 	"time"
 
 	"github.com/bop-platform/bop/modules/aof/fsys"
@@ -15,15 +14,14 @@ import (
 // indexEvery is how far apart the entries of a segment's sparse index are.
 const indexEvery = 64 << 10
 
-// segment is one segment file. Log.mu guards the fields below the line; the committer alone changes the tail's.
+// segment is a part of the log, of which there is at least one copy. Log.mu guards the fields below the line; the
+// committer alone changes the tail's.
 type segment struct {
-	name   string
-	file   fsys.File
+	name   string    // of its segment file, also when there is none any more
+	file   fsys.File // that file, as long as it is written to or scanned
 	header segmentHeader
 	base   Position
-	bytes  int64 // of the file
-	refs   atomic.Int32
-	gone   func() error // what to do when the last reference goes, nil: close
+	bytes  int64 // of the segment file
 
 	badCopy   []int64  // offsets of damaged copies of the header, as found when opening
 	scarred   bool     // scanning found damage: without a footer the next opening finds it again
@@ -37,7 +35,12 @@ type segment struct {
 	count  uint64
 	marked bool // the last batch is a mark
 	sealed bool
-	index  []indexEntry
+	closed time.Time    // when it was sealed, or found so
+	index  []indexEntry // nil until a copy is opened, where the catalog told of the segment
+	forms  [tiers]*form
+	fresh  bool // the catalog doesn't know how it is yet
+	pins   int
+	bad    bool // moving it failed for damage: it stays where it is
 }
 
 func segmentName(dir string, sequence uint64) string {
@@ -85,15 +88,20 @@ func (s *segment) footerRoom(size int64) int64 {
 	return aligned(footerFixed + 16*entries + 4)
 }
 
+// release gives up all copies.
 func (s *segment) release() error {
-	if s.refs.Add(-1) > 0 {
-		return nil
+	var errs []error
+	for _, f := range s.forms {
+		errs = append(errs, f.release())
 	}
-	err := s.file.Close()
-	if s.gone != nil {
-		err = errors.Join(err, s.gone())
-	}
-	return err
+	return errors.Join(errs...)
+}
+
+// hot makes the segment's file its hot form.
+func (s *segment) hot() {
+	f := newForm(Hot, s.name, s.bytes)
+	f.file = s.file
+	s.forms[Hot] = f
 }
 
 // firstPart is how much smaller than the others a log's first segment is: small enough to be filled with zeros before
@@ -119,13 +127,13 @@ func (l *Log) create(h segmentHeader, need int64) (*segment, error) {
 		return nil, err
 	}
 	s := &segment{name: segmentName(l.dir, h.sequence), file: f, header: h, base: h.base, next: h.base, end: dataStart, sum: h.prev}
-	s.refs.Store(1)
 	if s.bytes, err = f.Size(); err == nil {
 		err = s.begin(l, from)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("beginning segment %s: %w", s.name, err), f.Close(), ignoreNotExist(l.o.FS.Remove(from)))
 	}
+	s.hot()
 	return s, nil
 }
 

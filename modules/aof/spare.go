@@ -67,6 +67,13 @@ func (p *spares) missing() bool {
 	return len(p.ready) < p.l.o.Spare
 }
 
+// bytes is what the spare files take.
+func (p *spares) bytes() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return int64(len(p.ready)) * p.l.o.SegmentBytes
+}
+
 func (p *spares) add(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -74,10 +81,10 @@ func (p *spares) add(name string) {
 }
 
 // recycle keeps a segment file for later, or removes it.
-func (p *spares) recycle(s *segment) error {
-	if s.bytes == p.l.o.SegmentBytes && p.missing() {
+func (p *spares) recycle(file string, bytes int64) error {
+	if bytes == p.l.o.SegmentBytes && p.missing() && p.l.roomForSpare() {
 		name := p.newName()
-		if err := p.l.o.FS.Rename(s.name, name); err != nil {
+		if err := p.l.o.FS.Rename(file, name); err != nil {
 			return err
 		}
 		if err := p.l.o.FS.SyncDir(p.l.dir); err != nil {
@@ -86,7 +93,7 @@ func (p *spares) recycle(s *segment) error {
 		p.add(name) // not before the old name is gone for good
 		return nil
 	}
-	return errors.Join(p.l.o.FS.Remove(s.name), p.l.o.FS.SyncDir(p.l.dir))
+	return errors.Join(p.l.o.FS.Remove(file), p.l.o.FS.SyncDir(p.l.dir))
 }
 
 // find takes over the spare files that an earlier process left, and removes what is too many.
@@ -141,7 +148,7 @@ func (p *preparer) Receive(c actor.Context) {
 	default:
 		return
 	}
-	for p.l.spares.missing() && !p.l.stopping.Load() {
+	for p.l.spares.missing() && p.l.roomForSpare() && !p.l.stopping.Load() {
 		if err := p.fill(); err != nil {
 			if !errors.Is(err, fs.ErrClosed) {
 				p.l.o.Logger.Warn("preparing a segment file failed", "err", err)
@@ -188,5 +195,6 @@ func (p *preparer) fill() (err error) {
 		return err
 	}
 	p.l.spares.add(name)
+	p.l.weigh()
 	return nil
 }

@@ -17,11 +17,12 @@ func (l *Log) TruncateBefore(p Position) error {
 	defer l.arranging.Unlock()
 	l.mu.Lock()
 	n := 0
-	for n < len(l.segments)-1 && l.segments[n].until() <= p {
+	for n < len(l.segments)-1 && l.segments[n].until() <= p && l.segments[n].pins == 0 {
 		n++
 	}
 	dead := l.segments[:n]
 	l.segments = slices.Clone(l.segments[n:])
+	l.head = max(l.head, l.segments[0].base)
 	var older []headless
 	if n > 0 {
 		l.headless = slices.DeleteFunc(l.headless, func(h headless) bool {
@@ -35,14 +36,20 @@ func (l *Log) TruncateBefore(p Position) error {
 		l.damage = slices.DeleteFunc(l.damage, func(d Damage) bool { return d.Last != 0 && d.Last < first })
 	}
 	l.mu.Unlock()
-	// Oldest first: what a later segment cut off must not come back.
-	err := l.dropAll(dead)
+	// Oldest first: what a later segment cut off must not come back. The catalog keeps objects from coming back.
+	var err error
+	if n > 0 {
+		err = l.remember()
+	}
+	err = errors.Join(err, l.dropAll(dead))
 	for _, h := range older {
 		err = errors.Join(err, ignoreNotExist(l.o.FS.Remove(h.name)))
 	}
 	if err != nil {
 		return fmt.Errorf("aof: removing segments before %d: %w", p, err)
 	}
+	l.weigh()
+	l.look()
 	return nil
 }
 
@@ -94,6 +101,8 @@ func (l *Log) TruncateAfter(p Position) error {
 		if err := l.sealed(tail); err != nil {
 			l.o.Logger.Warn("sealing a segment failed; it will be read by scanning", "segment", tail.name, "err", err)
 		}
+		l.weigh()
+		l.look()
 		return nil
 	})
 }

@@ -1,16 +1,20 @@
 package aof
 
-import "bytes"
+import (
+	"bytes"
+	"io"
+)
 
 // walker goes from batch to batch through a segment.
 type walker struct {
 	s       *segment
-	off     int64    // of the next batch
-	sum     uint32   // checksum of the batch before it
-	chained bool     // sum is known
-	expect  Position // of the next record
-	stop    int64    // where reading ends, 0: at the file's end
-	ahead   int      // how much to read at once, 0: readAhead
+	src     io.ReaderAt // nil: the segment's file
+	off     int64       // of the next batch
+	sum     uint32      // checksum of the batch before it
+	chained bool        // sum is known
+	expect  Position    // of the next record
+	stop    int64       // where reading ends, 0: at the file's end
+	ahead   int         // how much to read at once, 0: readAhead
 
 	buf   []byte // what was read ahead
 	start int64  // offset of buf in the file
@@ -27,7 +31,7 @@ func (w *walker) next() (h *batchHeader, off int64, payload []byte, err error) {
 		return nil, 0, nil, err
 	}
 	head, ok := decodeBatchHeader(b, w.s.header.salt)
-	if !ok || head.size() > w.s.bytes-w.off || w.chained && head.prev != w.sum || head.first < w.expect {
+	if !ok || head.size() > w.end()-w.off || w.chained && head.prev != w.sum || head.first < w.expect {
 		return nil, 0, nil, nil
 	}
 	if w.chained && head.first != w.expect {
@@ -61,7 +65,7 @@ func (w *walker) resync() bool {
 		at := off + int64(i)
 		// The header alone first: a record may be full of what looks like the beginning of a batch.
 		if _, ok := decodeBatchHeader(b[i:], w.s.header.salt); at%align == 0 && (ok || len(b)-i < batchBytes) {
-			try := walker{s: w.s, off: at, expect: w.expect, stop: w.stop}
+			try := walker{s: w.s, src: w.src, off: at, expect: w.expect, stop: w.stop}
 			if h, _, _, err := try.next(); err == nil && h != nil {
 				w.off, w.chained, w.expect = at, false, h.first
 				return true
@@ -100,7 +104,11 @@ func (w *walker) bytes(off int64, n int) ([]byte, error) {
 		w.buf = make([]byte, size)
 	}
 	w.buf, w.start = w.buf[:size], off
-	if err := readFull(w.s.file, w.buf, off); err != nil {
+	src := w.src
+	if src == nil {
+		src = w.s.file
+	}
+	if err := readFull(src, w.buf, off); err != nil {
 		w.buf = w.buf[:0]
 		return nil, err
 	}

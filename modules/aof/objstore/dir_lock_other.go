@@ -1,0 +1,22 @@
+//go:build !unix
+
+package objstore
+
+import (
+	"crypto/rand"
+	"sync"
+)
+
+var dirMu sync.Mutex
+
+// lock holds within this process alone.
+func (d *Dir) lock() (unlock func() error, err error) {
+	dirMu.Lock()
+	return func() error { dirMu.Unlock(); return nil }, nil
+}
+
+func random8() []byte {
+	b := make([]byte, 8)
+	rand.Read(b) // never fails
+	return b
+}
