@@ -213,7 +213,7 @@ func (b *builder) subquery(x *ir.Subquery, sc *level) *node {
 		n.notNull = true
 		return n
 	}
-	n := atom("("+rel.print(b, nil)+")", o.typ)
+	n := atom(b.printScalar(rel, x.Query), o.typ)
 	n.coll, n.span = o.coll, o.span
 	return n
 }

@@ -34,6 +34,7 @@ type core struct {
 	windows  string
 	rollup   []*core // WITH ROLLUP: the same with ever fewer grouping keys
 	keys     []string
+	expanded bool // a set-returning function of the select list makes rows
 }
 
 // sortKey is an element of ORDER BY. ordinal counts from 1; 0: the expression node.

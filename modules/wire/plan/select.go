@@ -67,6 +67,7 @@ func (b *builder) selectBody(s *ir.Select, q *ir.Query, r *relation, sc *level) 
 	b.checkGrouped(sc)
 	if len(sc.sets) > 0 {
 		b.joinSets(r, sc)
+		r.core.expanded = true
 	}
 	if s.WithRollup {
 		b.rollup(s, c, sc)

@@ -170,7 +170,7 @@ func (b *builder) settings(list []ir.Assign, it *item, sc *level) []setting {
 				}
 				rel.coerce(b, i, to, assignment)
 			}
-			out = append(out, setting{group: columns, printed: "(" + rel.print(b, nil) + ")"})
+			out = append(out, setting{group: columns, printed: b.printScalar(rel, v.Query)})
 		default:
 			b.unsupported("assignment of this expression to several columns")
 		}
