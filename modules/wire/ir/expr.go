@@ -124,9 +124,10 @@ type When struct{ Cond, Then Expr }
 
 // Cast is an explicit conversion. Try: MySQL conversions that yield NULL or zero with a warning keep to that dialect's rule.
 type Cast struct {
-	X   Expr
-	To  TypeName
-	Pos int
+	X      Expr
+	To     TypeName
+	Assign bool // as a column of that type takes a value, which refuses more than CAST does in MySQL
+	Pos    int
 }
 
 // Func is a call. Name is folded to lower case; Schema is kept ("pg_catalog"). Niladic SQL functions (CURRENT_DATE,

@@ -322,6 +322,9 @@ func (b *builder) castExpr(x *ir.Cast, sc *level) *node {
 		return b.arrayCast(arr, t, sc)
 	}
 	n := b.expr(x.X, sc)
+	if x.Assign {
+		return b.settle(b.coerce(n, t, assignment))
+	}
 	if n.row != nil && n.sql == "" {
 		if t.Kind == types.Record {
 			return n

@@ -90,7 +90,11 @@ func (a *alteration) convert(before, c *Column, using ir.Expr) error {
 		}
 		e = &ir.ColumnRef{Name: before.Name, Pos: -1}
 	}
-	sql, _, err := w.expr(e, a.old, c)
+	to := c
+	if w.mysql {
+		e, to = &ir.Cast{X: e, To: ir.TypeName{Type: c.Type, Declared: c.Declared, Pos: -1}, Assign: true, Pos: -1}, nil
+	}
+	sql, _, err := w.expr(e, a.old, to)
 	if err != nil {
 		return err
 	}

@@ -57,7 +57,7 @@ func (x *Session) blame(err error, p *plan.Plan) error {
 			column = column[i+1:]
 		}
 		e.State, e.Message = "22003", "value is out of range"
-		e.My(1264, "Out of range value for column '%s'", column)
+		e.My(1690, "BIGINT value is out of range in the value of column '%s'", column)
 		blameType(&e, t.Column(column))
 	}
 	return &e
