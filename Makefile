@@ -5,10 +5,10 @@ GO      ?= go
 BIN     := bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint bench conformance soak fuzz release-check tidy clean
+.PHONY: help run build test lint bench conformance soak fuzz s3test release-check tidy clean
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## Build bin/bop
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.release=$(VERSION)" -o $(BIN)/bop ./apps/bop
@@ -29,6 +29,12 @@ bench: build ## Compare with the peers and write docs/benchmarks.md
 
 conformance: build ## Drive the server with real clients (needs those that .ci/run installs)
 	$(GO) run ./tools/conformance -bop $(BIN)/bop
+
+s3test: bin/versitygw ## Test logs in the bucket of a real S3 server
+	$(GO) test ./tools/s3test -count=1 -server $(CURDIR)/bin/versitygw
+
+bin/versitygw:
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
 soak: build ## Kill the server 1,000 times under load and check what it kept
 	$(GO) run ./tools/killer -bop $(BIN)/bop -kills 1000

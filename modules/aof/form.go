@@ -134,7 +134,8 @@ func (l *Log) openHot(s *segment, f *form) error {
 	return nil
 }
 
-// openPacked reads the summary of a compressed copy.
+// openPacked reads the summary of a compressed copy. f.mu is held, but not while the bucket is waited for: several may
+// read the same one, which costs one fetch.
 func (l *Log) openPacked(ctx context.Context, s *segment, f *form) error {
 	if f.tier == Warm && f.file == nil {
 		file, err := l.o.FS.OpenFile(f.name, os.O_RDONLY, 0)
@@ -143,14 +144,23 @@ func (l *Log) openPacked(ctx context.Context, s *segment, f *form) error {
 		}
 		f.file = file
 	}
-	sum, foot, err := readPacked(l.compressed(ctx, f), f.name, f.bytes)
+	src := l.compressed(ctx, f)
+	f.mu.Unlock()
+	sum, foot, err := readPacked(src, f.name, f.bytes)
+	if errors.Is(err, ErrDamaged) && f.tier == Cold {
+		l.cache.forget(l.bucket(), f.name) // the bucket may have it whole
+		sum, foot, err = readPacked(src, f.name, f.bytes)
+	}
+	f.mu.Lock()
 	if err != nil {
 		return err
 	}
 	if s != nil && foot.header.salt != s.header.salt {
 		return &DamageError{Damage{File: f.name, First: s.base, Last: s.next - 1, Reason: "it is another segment than the one with its number"}}
 	}
-	f.summary, f.foot = sum, foot
+	if f.summary == nil {
+		f.summary, f.foot = sum, foot
+	}
 	return nil
 }
 
@@ -201,6 +211,8 @@ type plainReader struct {
 	f   *form
 	src io.ReaderAt
 	r   *zframe.Reader
+
+	again int64 // the damaged offset in the object that was fetched again, plus one
 }
 
 // use makes ctx the one that what is read next waits under.
@@ -216,6 +228,14 @@ func (p *plainReader) ReadAt(b []byte, off int64) (int, error) {
 		c := (*zframe.CorruptError)(nil)
 		if !errors.As(err, &c) {
 			return n, err
+		}
+		if p.f.tier == Cold && p.again != c.Offset+1 {
+			p.again = c.Offset + 1
+			p.l.cache.forget(p.l.bucket(), p.f.name) // the bucket may have it whole
+			var more int
+			more, err = p.r.ReadAt(b[n:], off+int64(n))
+			n += more
+			continue
 		}
 		// What is behind the damaged frame is still good.
 		size := int64(p.f.summary.FrameBytes)
