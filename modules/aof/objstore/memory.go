@@ -3,6 +3,7 @@ package objstore
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -78,7 +79,7 @@ func (m *Memory) find(op, key string) (*memObject, error) {
 
 // Get implements Bucket.
 func (m *Memory) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, Info, error) {
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(CheckKey(key), ctx.Err()); err != nil {
 		return nil, Info{}, m.fail("get", key, err)
 	}
 	o, err := m.find("get", key)
@@ -93,7 +94,7 @@ func (m *Memory) Get(ctx context.Context, key string, off, n int64) (io.ReadClos
 
 // Head implements Bucket.
 func (m *Memory) Head(ctx context.Context, key string) (Info, error) {
-	if err := ctx.Err(); err != nil {
+	if err := errors.Join(CheckKey(key), ctx.Err()); err != nil {
 		return Info{}, m.fail("head", key, err)
 	}
 	o, err := m.find("head", key)
@@ -131,6 +132,11 @@ func (m *Memory) List(ctx context.Context, prefix, after string) iter.Seq2[Info,
 func (m *Memory) Delete(ctx context.Context, keys ...string) error {
 	if err := ctx.Err(); err != nil {
 		return m.fail("delete", "", err)
+	}
+	for _, k := range keys {
+		if err := CheckKey(k); err != nil {
+			return m.fail("delete", k, err)
+		}
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -197,7 +197,7 @@ func bounds(size, off, n int64) (int64, error) {
 	if off < 0 || off > size || off == size && size > 0 && n != 0 {
 		return 0, fmt.Errorf("%w: %d of %d", ErrRange, off, size)
 	}
-	if n < 0 || off+n > size {
+	if n < 0 || n > size-off {
 		return size - off, nil
 	}
 	return n, nil

@@ -104,6 +104,15 @@ func TestRetry(t *testing.T) {
 			}
 		}
 	})
+	t.Run("it gives up when its time is over", func(t *testing.T) {
+		now := time.Unix(1000, 0)
+		f := faulty.New(objstore.NewMemory(), failing(1000, faulty.Fault{Before: down}))
+		_, err := put(objstore.Retry(f, objstore.RetryOptions{Attempts: 1000, Elapsed: time.Minute, Now: func() time.Time { return now },
+			Sleep: func(context.Context, time.Duration) error { now = now.Add(20 * time.Second); return nil }}), objstore.PutOptions{})
+		if n := f.Count("put"); !errors.Is(err, down) || n < 3 || n > 4 {
+			t.Error(err, n)
+		}
+	})
 	t.Run("other errors come back at once", func(t *testing.T) {
 		f := faulty.New(objstore.NewMemory(), failing(10, faulty.Fault{Before: objstore.ErrDenied}))
 		_, err := put(objstore.Retry(f, o), objstore.PutOptions{})

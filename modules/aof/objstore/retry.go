@@ -15,6 +15,8 @@ type RetryOptions struct {
 	Attempts int           // of one request; default 5
 	First    time.Duration // the longest wait before the second attempt, doubled each time; default 50 ms
 	Most     time.Duration // the longest wait; default 5 s
+	Elapsed  time.Duration // no attempt begins later than this after the first; default: no limit but Attempts
+	Now      func() time.Time
 	// Sleep waits, or returns ctx's error. Default: by the machine's clock.
 	Sleep func(ctx context.Context, d time.Duration) error
 }
@@ -33,6 +35,9 @@ func Retry(b Bucket, o RetryOptions) Bucket {
 	}
 	if o.Sleep == nil {
 		o.Sleep = sleep
+	}
+	if o.Now == nil {
+		o.Now = time.Now
 	}
 	return &retrying{b, o}
 }
@@ -54,13 +59,18 @@ type retrying struct {
 }
 
 func (r *retrying) do(ctx context.Context, f func(attempt int) error) error {
+	began := r.o.Now()
 	for attempt := 1; ; attempt++ {
 		err := f(attempt)
 		if !errors.Is(err, ErrUnavailable) || attempt == r.o.Attempts {
 			return err
 		}
 		most := min(r.o.First<<min(attempt-1, 20), r.o.Most)
-		if stop := r.o.Sleep(ctx, time.Duration(rand.Int64N(int64(most)+1))); stop != nil {
+		wait := time.Duration(rand.Int64N(int64(most) + 1))
+		if r.o.Elapsed > 0 && r.o.Now().Sub(began)+wait > r.o.Elapsed {
+			return err
+		}
+		if stop := r.o.Sleep(ctx, wait); stop != nil {
 			return errors.Join(err, stop)
 		}
 	}
@@ -105,7 +115,7 @@ func (r *retrying) Get(ctx context.Context, key string, off, n int64) (body io.R
 	if err != nil {
 		return nil, info, err
 	}
-	if n < 0 || off+n > info.Size {
+	if n < 0 || n > info.Size-off {
 		n = info.Size - off
 	}
 	return &resuming{r: r, ctx: ctx, key: key, etag: info.ETag, off: off, left: n, body: body}, info, nil

@@ -33,6 +33,12 @@ func Open(ctx context.Context, text string) (objstore.Bucket, error) {
 	if u.User != nil {
 		return nil, errors.New("objstore: credentials don't belong into the bucket's URL: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile")
 	}
+	if u.Fragment != "" {
+		return nil, errors.New("objstore: a # in the bucket's URL has to be written %23")
+	}
+	if u.Scheme != "s3" && u.RawQuery != "" {
+		return nil, fmt.Errorf("objstore: a bucket of the kind %q takes no parameters", u.Scheme)
+	}
 	switch u.Scheme {
 	case "mem":
 		return objstore.NewMemory(), nil

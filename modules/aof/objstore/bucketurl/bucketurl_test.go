@@ -18,6 +18,10 @@ func TestOpen(t *testing.T) {
 		{"a bucket without a name is refused", "s3:///prefix", "", "has no name"},
 		{"path_style must be a truth value", "s3://b?path_style=maybe", "", "true or false"},
 		{"credentials are refused and not repeated", "s3://key:hunter2@bucket", "", "don't belong"},
+		{"credentials in the endpoint are refused and not repeated", "s3://b?endpoint=http://key:hunter2@127.0.0.1", "", "don't belong"},
+		{"a parameter of a folder is refused", "file:///x?region=r", "", "takes no parameters"},
+		{"a parameter of memory is refused", "mem:?region=r", "", "takes no parameters"},
+		{"what follows a # is refused", "s3://b/p#1", "", "%23"},
 		{"what isn't a URL is refused and not repeated", "s3://key:hunter2@%zz", "", "can't be read"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"strings"
 	"sync"
 
 	"github.com/bop-platform/bop/modules/aof/objstore"
@@ -14,7 +15,7 @@ import (
 // Call is a request.
 type Call struct {
 	Op  string // "put", "get", "head", "list" or "delete"
-	Key string // of a list: its prefix
+	Key string // of a list: its prefix; of a delete: its keys, with spaces between them
 	N   int    // how many requests of that Op there were before
 }
 
@@ -152,7 +153,7 @@ func (b *Bucket) List(ctx context.Context, prefix, after string) iter.Seq2[objst
 
 // Delete implements objstore.Bucket.
 func (b *Bucket) Delete(ctx context.Context, keys ...string) error {
-	f, err := b.begin(ctx, "delete", "")
+	f, err := b.begin(ctx, "delete", strings.Join(keys, " "))
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -118,17 +119,23 @@ func (k *kit) putGet() {
 func (k *kit) ranges() {
 	b := content(10_000)
 	k.put("x", b)
-	for _, r := range [][2]int64{{0, 1}, {0, 10_000}, {9_999, 1}, {5_000, 100}, {5_000, -1}, {9_000, 5_000}, {0, 0}, {100, 0}} {
-		end := r[0] + r[1]
-		if r[1] < 0 || end > 10_000 {
-			end = 10_000
+	for _, r := range [][2]int64{{0, 1}, {0, 10_000}, {9_999, 1}, {5_000, 100}, {5_000, -1}, {9_000, 5_000}, {0, 0}, {100, 0}, {1, math.MaxInt64}} {
+		end := int64(10_000)
+		if r[1] >= 0 && r[1] < end-r[0] {
+			end = r[0] + r[1]
 		}
 		if got := k.get("x", r[0], r[1]); !bytes.Equal(got, b[r[0]:end]) {
 			k.Errorf("%v: %d bytes", r, len(got))
 		}
 	}
-	_, _, err := k.b.Get(k.Context(), "x", 10_001, 1)
-	k.want(err, objstore.ErrRange)
+	for _, r := range [][2]int64{{10_001, 1}, {10_001, 0}, {10_000, 1}, {-1, 1}, {-1, -1}} {
+		_, _, err := k.b.Get(k.Context(), "x", r[0], r[1])
+		k.want(err, objstore.ErrRange)
+	}
+	k.put("empty", nil)
+	if got := k.get("empty", 0, 10); len(got) != 0 {
+		k.Errorf("an empty object has %d bytes", len(got))
+	}
 }
 
 func (k *kit) missing() {
@@ -146,6 +153,11 @@ func (k *kit) badKeys() {
 	for _, key := range []string{"", "/a", "a/", "a//b", "../a", "a/../b", "a/./b", "a\x00b", string(bytes.Repeat([]byte("k"), 1025))} {
 		_, err := k.try(key, nil, objstore.PutOptions{})
 		k.want(err, objstore.ErrKey)
+		_, _, err = k.b.Get(k.Context(), key, 0, -1)
+		k.want(err, objstore.ErrKey)
+		_, err = k.b.Head(k.Context(), key)
+		k.want(err, objstore.ErrKey)
+		k.want(k.b.Delete(k.Context(), "fine", key), objstore.ErrKey)
 	}
 }
 

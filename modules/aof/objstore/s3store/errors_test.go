@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -68,15 +69,22 @@ func TestAnswersBecomeErrors(t *testing.T) {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			w.Header().Set("ETag", `"1"`)
+			w.Header().Set("Content-Range", "bytes 0-99/100")
+			w.WriteHeader(http.StatusPartialContent)
 			w.Write([]byte("short"))
 			w.(http.Flusher).Flush()
 			panic(http.ErrAbortHandler)
 		}))
 		defer server.Close()
 		server.Config.ErrorLog = nil
-		_, err := objstore.Checksum(t.Context(), open(t, server.URL), "x", 100)
-		if !errors.Is(err, objstore.ErrUnavailable) {
-			t.Errorf("got %v", err)
+		body, _, err := open(t, server.URL).Get(t.Context(), "x", 0, 100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer body.Close()
+		got, err := io.ReadAll(body)
+		if string(got) != "short" || !errors.Is(err, objstore.ErrUnavailable) || !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("got %q, %v", got, err)
 		}
 	})
 	t.Run("a server that ignores the range is found out", func(t *testing.T) {

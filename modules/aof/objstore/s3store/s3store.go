@@ -5,7 +5,6 @@
 package s3store
 
 import (
-	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/binary"
@@ -17,8 +16,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -53,12 +50,17 @@ type Bucket struct {
 	name string
 	url  string
 	s3   *s3.Client
+	// stall is how long a body may bring nothing. The transport has no such limit.
+	stall time.Duration
 }
 
 // Open makes a Bucket. It sends no request.
 func Open(ctx context.Context, o Options) (*Bucket, error) {
 	if o.Bucket == "" {
 		return nil, errors.New("objstore: the bucket has no name")
+	}
+	if err := checkEndpoint(o.Endpoint); err != nil {
+		return nil, err
 	}
 	if o.HTTP == nil {
 		o.HTTP = client()
@@ -84,7 +86,7 @@ func Open(ctx context.Context, o Options) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("objstore: reading AWS's configuration: %w", err)
 	}
-	b := &Bucket{name: o.Bucket, url: "s3://" + o.Bucket}
+	b := &Bucket{name: o.Bucket, url: "s3://" + o.Bucket, stall: 60 * time.Second}
 	b.s3 = s3.NewFromConfig(c, func(s *s3.Options) {
 		if o.Endpoint != "" {
 			s.BaseEndpoint = &o.Endpoint
@@ -98,6 +100,21 @@ func Open(ctx context.Context, o Options) (*Bucket, error) {
 		b.url += "?endpoint=" + url.QueryEscape(o.Endpoint)
 	}
 	return b, nil
+}
+
+// checkEndpoint refuses what would show up in logs, without repeating it.
+func checkEndpoint(text string) error {
+	if text == "" {
+		return nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return errors.New("objstore: the endpoint can't be read: it is http://host:port or https://host")
+	}
+	if u.User != nil || u.RawQuery != "" {
+		return errors.New("objstore: credentials and parameters don't belong into the endpoint: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile")
+	}
+	return nil
 }
 
 func client() config.HTTPClient {
@@ -151,62 +168,11 @@ func (b *Bucket) Put(ctx context.Context, key string, body io.ReaderAt, size int
 	return objstore.Info{Key: key, Size: size, ETag: aws.ToString(out.ETag), Modified: time.Now(), CRC32C: &sum}, nil
 }
 
-// Get implements objstore.Bucket.
-func (b *Bucket) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, objstore.Info, error) {
-	if n == 0 {
-		info, err := b.Head(ctx, key)
-		if err == nil && off > info.Size {
-			err = b.fail("get", key, objstore.ErrRange)
-		}
-		return io.NopCloser(bytes.NewReader(nil)), info, err
-	}
-	in := &s3.GetObjectInput{Bucket: &b.name, Key: &key}
-	switch {
-	case n > 0:
-		in.Range = aws.String(fmt.Sprintf("bytes=%d-%d", off, off+n-1))
-	case off > 0:
-		in.Range = aws.String(fmt.Sprintf("bytes=%d-", off))
-	}
-	out, err := b.s3.GetObject(ctx, in)
-	if err != nil {
-		return nil, objstore.Info{}, b.fail("get", key, classify(err))
-	}
-	length := aws.ToInt64(out.ContentLength)
-	info := objstore.Info{Key: key, Size: off + length, ETag: aws.ToString(out.ETag), Modified: aws.ToTime(out.LastModified)}
-	if _, total, ok := strings.Cut(aws.ToString(out.ContentRange), "/"); ok {
-		if info.Size, err = strconv.ParseInt(total, 10, 64); err != nil {
-			out.Body.Close()
-			return nil, info, b.fail("get", key, fmt.Errorf("%w: the range in the answer is %q", objstore.ErrUnavailable, *out.ContentRange))
-		}
-	} else if in.Range != nil {
-		out.Body.Close()
-		return nil, info, b.fail("get", key, fmt.Errorf("%w: a range was asked for, the whole object came", objstore.ErrUnavailable))
-	}
-	return &whole{ReadCloser: out.Body, b: b, key: key, left: length}, info, nil
-}
-
-// whole makes a body that ends early an error.
-type whole struct {
-	io.ReadCloser
-	b    *Bucket
-	key  string
-	left int64
-}
-
-func (w *whole) Read(p []byte) (int, error) {
-	n, err := w.ReadCloser.Read(p)
-	w.left -= int64(n)
-	switch {
-	case err == io.EOF && w.left > 0:
-		err = w.b.fail("get", w.key, fmt.Errorf("%w: %d bytes are missing: %w", objstore.ErrUnavailable, w.left, io.ErrUnexpectedEOF))
-	case err != nil && err != io.EOF:
-		err = w.b.fail("get", w.key, classify(err))
-	}
-	return n, err
-}
-
 // Head implements objstore.Bucket.
 func (b *Bucket) Head(ctx context.Context, key string) (objstore.Info, error) {
+	if err := objstore.CheckKey(key); err != nil {
+		return objstore.Info{}, b.fail("head", key, err)
+	}
 	out, err := b.s3.HeadObject(ctx, &s3.HeadObjectInput{Bucket: &b.name, Key: &key, ChecksumMode: types.ChecksumModeEnabled})
 	if err != nil {
 		return objstore.Info{}, b.fail("head", key, classify(err))
@@ -243,6 +209,11 @@ func (b *Bucket) List(ctx context.Context, prefix, after string) iter.Seq2[objst
 
 // Delete implements objstore.Bucket.
 func (b *Bucket) Delete(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		if err := objstore.CheckKey(key); err != nil {
+			return b.fail("delete", key, err)
+		}
+	}
 	for len(keys) > 0 {
 		n := min(len(keys), deletesAtOnce)
 		ids := make([]types.ObjectIdentifier, n)
