@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"syscall"
-	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -85,7 +84,7 @@ func (h *hydrator) Receive(c actor.Context) {
 }
 
 // fetch brings one segment, unless it is here.
-func (h *hydrator) fetch(ctx context.Context, s *segment) error {
+func (h *hydrator) fetch(ctx context.Context, s *segment) (err error) {
 	l := h.l
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -115,7 +114,8 @@ func (h *hydrator) fetch(ctx context.Context, s *segment) error {
 		l.hydrating.Add(-from.bytes)
 		l.weigh()
 	}()
-	defer l.timed(ctx, "hydrate", time.Now())
+	ctx, done := l.moving(ctx, "hydrate", s)
+	defer done(&err)
 	f, err := l.download(ctx, s, from)
 	if err != nil {
 		return err

@@ -93,10 +93,15 @@ func newInstruments(l *Log) (*instruments, error) {
 
 func (i *instruments) close() { i.observer.Unregister() }
 
-// timed records how long a move of a segment took that began at started.
-func (l *Log) timed(ctx context.Context, move string, started time.Time) {
-	l.metrics.moves.Record(ctx, time.Since(started).Seconds(),
-		metric.WithAttributes(attribute.String("log", l.o.Name), attribute.String("move", move)))
+// moving begins the span of a segment's move; done ends it and records how long it took.
+func (l *Log) moving(ctx context.Context, move string, s *segment) (_ context.Context, done func(*error)) {
+	started := time.Now()
+	ctx, span := l.tracer.Start(ctx, "aof."+move, trace.WithAttributes(attribute.String("log", l.o.Name), attribute.Int64("segment", int64(s.header.sequence))))
+	return ctx, func(err *error) {
+		endSpan(span, *err)
+		l.metrics.moves.Record(ctx, time.Since(started).Seconds(),
+			metric.WithAttributes(attribute.String("log", l.o.Name), attribute.String("move", move)))
+	}
 }
 
 func (l *Log) moveFailed(mover string) {

@@ -182,7 +182,8 @@ func (l *Log) pack(ctx context.Context) (more bool, err error) {
 
 // packTo makes a segment's warm form. It gets its name when it is complete, on disk and has been read back.
 func (l *Log) packTo(ctx context.Context, s *segment, from *form, foot *footer) (err error) {
-	defer l.timed(ctx, "pack", time.Now())
+	ctx, done := l.moving(ctx, "pack", s)
+	defer done(&err)
 	if err := l.check(ctx, s, from, foot); err != nil {
 		return err
 	}
@@ -192,9 +193,9 @@ func (l *Log) packTo(ctx context.Context, s *segment, from *form, foot *footer) 
 	if err != nil {
 		return err
 	}
-	done := false
+	named := false
 	defer func() {
-		if !done {
+		if !named {
 			err = errors.Join(err, file.Close(), ignoreNotExist(l.o.FS.Remove(part)))
 		}
 	}()
@@ -214,7 +215,7 @@ func (l *Log) packTo(ctx context.Context, s *segment, from *form, foot *footer) 
 	if err := l.o.FS.SyncDir(l.dir); err != nil {
 		return err
 	}
-	done = true
+	named = true
 	f := newForm(Warm, name, sum.File)
 	f.file, f.summary, f.foot = file, sum, foot
 	l.install(s, f)

@@ -87,8 +87,9 @@ func (l *Log) entries() []manifestEntry {
 
 // uploadOne puts a segment's object, checks that the bucket has it, and then names it in the manifest. Only then is it
 // a form of the segment, and other copies may go.
-func (l *Log) uploadOne(ctx context.Context, s *segment, from *form, want []manifestEntry) error {
-	defer l.timed(ctx, "upload", time.Now())
+func (l *Log) uploadOne(ctx context.Context, s *segment, from *form, want []manifestEntry) (err error) {
+	ctx, done := l.moving(ctx, "upload", s)
+	defer done(&err)
 	foot, err := l.open(ctx, s, from)
 	if err != nil {
 		return err
