@@ -37,12 +37,14 @@ func (l *Log) startActors() {
 		m.end.gone = make(chan struct{})
 		l.actors = append(l.actors, running{spawn(m, again), &m.end})
 	}
+	// Nothing runs yet that changes segments.
+	several := len(l.segments) > 1
+	l.committer.asked = several
 	close(l.started)
 	if l.o.Tiers.moves() {
 		l.look()
 	}
-	if len(l.segments) > 1 {
-		l.committer.asked = true
+	if several {
 		l.prepareSpares()
 	}
 }

@@ -98,8 +98,10 @@ func (l *Log) TruncateAfter(p Position) error {
 		if err := l.dropAll(dead); err != nil {
 			l.o.Logger.Warn("removing truncated segments failed; they are ignored and removed at the next opening", "err", err)
 		}
-		if err := l.sealed(tail); err != nil {
-			l.o.Logger.Warn("sealing a segment failed; it will be read by scanning", "segment", tail.name, "err", err)
+		if !slices.Contains(dead, tail) {
+			if err := l.sealed(tail); err != nil {
+				l.o.Logger.Warn("sealing a segment failed; it will be read by scanning", "segment", tail.name, "err", err)
+			}
 		}
 		l.weigh()
 		l.look()
