@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -225,5 +227,21 @@ func BenchmarkWrite(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestTheExampleInTheDocumentation holds docs/formats/aof-warm.md to what is written.
+func TestTheExampleInTheDocumentation(t *testing.T) {
+	var text strings.Builder
+	file, s := write(t, []byte("hello hello hello hello"), Options{Meta: []byte("meta")})
+	for i := s.at; i < int64(len(file)); i += 16 {
+		fmt.Fprintf(&text, "%04x  % x\n", i-s.at, file[i:min(i+16, int64(len(file)))])
+	}
+	doc, err := os.ReadFile("../../../../docs/formats/aof-warm.md")
+	if errors.Is(err, os.ErrNotExist) {
+		return // the module is used from outside the repository
+	}
+	if err != nil || !strings.Contains(string(doc), text.String()) {
+		t.Errorf("the document doesn't have\n%s%v", text.String(), err)
 	}
 }
