@@ -128,8 +128,8 @@ func TestRetry(t *testing.T) {
 			t.Fatal(err)
 		}
 		b = objstore.Retry(faulty.New(m, failing(1, faulty.Fault{After: down})), o)
-		if _, err := put(b, objstore.PutOptions{IfMatch: first.ETag}); err != nil {
-			t.Fatal(err)
+		if _, err := put(b, objstore.PutOptions{IfMatch: first.ETag}); !errors.Is(err, objstore.ErrChanged) {
+			t.Fatalf("a replacement can't be told from another writer's: %v", err)
 		}
 	})
 	t.Run("but not if somebody else put another object", func(t *testing.T) {

@@ -21,8 +21,9 @@ type RetryOptions struct {
 	Sleep func(ctx context.Context, d time.Duration) error
 }
 
-// Retry repeats requests that fail with ErrUnavailable, after a random wait that grows. A conditional put whose answer
-// was lost finds its own object at the next attempt, and knows it by length and checksum.
+// Retry repeats requests that fail with ErrUnavailable, after a random wait that grows. A put of an object that must be
+// absent and whose answer was lost finds its own object at the next attempt, and knows it by length and checksum. A put
+// with IfMatch then gets ErrChanged: another writer may have written the same bytes, so the caller has to look.
 func Retry(b Bucket, o RetryOptions) Bucket {
 	if o.Attempts <= 0 {
 		o.Attempts = 5
@@ -79,7 +80,7 @@ func (r *retrying) do(ctx context.Context, f func(attempt int) error) error {
 func (r *retrying) Put(ctx context.Context, key string, body io.ReaderAt, size int64, o PutOptions) (info Info, err error) {
 	err = r.do(ctx, func(attempt int) error {
 		info, err = r.Bucket.Put(ctx, key, body, size, o)
-		if attempt > 1 && (errors.Is(err, ErrExists) || errors.Is(err, ErrChanged)) {
+		if attempt > 1 && errors.Is(err, ErrExists) {
 			if own, ok := r.own(ctx, key, body, size, o); ok {
 				info, err = own, nil
 			}
