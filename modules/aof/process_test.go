@@ -10,11 +10,13 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/bop-platform/bop/modules/aof"
+	"github.com/bop-platform/bop/modules/aof/objstore"
 )
 
 // childDir, when set, makes this test program a child that appends to the log there until it is killed.
@@ -27,8 +29,17 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func processOptions() aof.Options {
-	return aof.Options{SegmentBytes: 128 << 10, Logger: slog.New(slog.DiscardHandler)}
+// processOptions are those of a log in dir. If there is a folder beside it for a bucket the log has all tiers.
+func processOptions(dir string) aof.Options {
+	o := aof.Options{SegmentBytes: 128 << 10, Logger: slog.New(slog.DiscardHandler)}
+	if _, err := os.Stat(dir + "-bucket"); err == nil {
+		b, err := objstore.OpenDir(dir + "-bucket")
+		if err != nil {
+			panic(err)
+		}
+		o.Tiers = aof.Tiers{Bucket: b, Hot: aof.Keep{Segments: 2}, Warm: aof.Keep{Segments: 2}}
+	}
+	return o
 }
 
 // payload is what appender appends as its n-th record.
@@ -39,7 +50,7 @@ func payload(run string, appender, n int) []byte {
 
 // child appends from eight goroutines and prints each acknowledged position, until it is killed.
 func child(dir string) {
-	l, err := aof.Open(dir, processOptions())
+	l, err := aof.Open(dir, processOptions(dir))
 	if err != nil {
 		fmt.Println("error", err)
 		os.Exit(3)
@@ -85,9 +96,20 @@ func spawn(t *testing.T, dir, run string) (*exec.Cmd, *bufio.Reader) {
 }
 
 func TestKilledProcess(t *testing.T) {
-	dir := t.TempDir()
+	t.Run("a hot log", func(t *testing.T) { killed(t, filepath.Join(t.TempDir(), "log"), 5) })
+	t.Run("a log with all tiers", func(t *testing.T) {
+		dir := filepath.Join(t.TempDir(), "log")
+		if err := os.Mkdir(dir+"-bucket", 0o700); err != nil {
+			t.Fatal(err)
+		}
+		killed(t, dir, 10)
+	})
+}
+
+// killed kills a process that appends to a log again and again, and checks what it acknowledged.
+func killed(t *testing.T, dir string, kills int) {
 	acknowledged := map[aof.Position][]byte{}
-	for kill := range 5 {
+	for kill := range kills {
 		run := fmt.Sprintf("run%d", kill)
 		cmd, out := spawn(t, dir, run)
 		for lines := 0; ; lines++ {
@@ -117,13 +139,19 @@ func TestKilledProcess(t *testing.T) {
 			acknowledged[p] = payload(run, appender, n)
 		}
 		_ = cmd.Wait() // it was killed
-		l, err := aof.Open(dir, processOptions())
+		if kill%3 == 2 {
+			if err := os.Remove(filepath.Join(dir, "catalog.db")); err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Fatal(err)
+			}
+		}
+		l, err := aof.Open(dir, processOptions(dir))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if d := l.Damage(); len(d) > 0 {
 			t.Fatalf("after kill %d: damage %v", kill, d)
 		}
+		until(t, l, "the oldest record", func(st aof.Stats) bool { return st.First == 1 })
 		for p, want := range acknowledged {
 			if got, err := l.ReadAt(t.Context(), p); err != nil || !bytes.Equal(got, want) {
 				t.Fatalf("after kill %d: acknowledged position %d: %.20q, %v", kill, p, got, err)
@@ -144,7 +172,7 @@ func TestTwoProcesses(t *testing.T) {
 	if line, err := out.ReadString('\n'); err != nil || strings.HasPrefix(line, "error") {
 		t.Fatalf("the child says %q, %v", line, err)
 	}
-	if _, err := aof.Open(dir, processOptions()); !errors.Is(err, aof.ErrLocked) {
+	if _, err := aof.Open(dir, processOptions(dir)); !errors.Is(err, aof.ErrLocked) {
 		t.Fatalf("got %v", err)
 	}
 	if err := cmd.Process.Kill(); err != nil {
@@ -152,7 +180,7 @@ func TestTwoProcesses(t *testing.T) {
 	}
 	go io.Copy(io.Discard, out)
 	_ = cmd.Wait()
-	l, err := aof.Open(dir, processOptions())
+	l, err := aof.Open(dir, processOptions(dir))
 	if err != nil {
 		t.Fatalf("after the other process died: %v", err)
 	}

@@ -10,11 +10,15 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/bop-platform/bop/modules/aof"
+	"github.com/bop-platform/bop/modules/aof/crashfs"
 	"github.com/bop-platform/bop/modules/aof/objstore"
+	"github.com/bop-platform/bop/modules/aof/objstore/faulty"
 )
 
 // tiered opens a log of small segments.
@@ -263,6 +267,90 @@ func TestTheLocalBudget(t *testing.T) {
 			t.Fatalf("%v %+v %v", err, l.Stats(), where(l))
 		}
 	})
+}
+
+func TestHydrationHoldsAppendsUp(t *testing.T) {
+	open := make(chan struct{})
+	var gate atomic.Bool
+	b := faulty.New(objstore.NewMemory(), func(c faulty.Call) faulty.Fault {
+		if c.Op == "get" && gate.Load() {
+			return faulty.Fault{Wait: open}
+		}
+		return faulty.Fault{}
+	})
+	l := tiered(t, t.TempDir(), func(o *aof.Options) { alone(b)(o); o.Tiers.LocalBytes, o.Spare = 6*64<<10, -1 })
+	for i := 1; i <= 60; i++ { // nothing is saved by compressing these
+		if _, err := l.Append(t.Context(), noise(i), aof.OS); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Seal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	until(t, l, "all cold", allCold(l))
+	gate.Store(true)
+	done := make(chan error)
+	go func() { done <- l.Hydrate(context.Background(), 1, 1) }()
+	until(t, l, "a hydration", func(st aof.Stats) bool { return st.Hydrating > 0 })
+	var held *aof.BackpressureError
+	for i := 61; held == nil; i++ {
+		err := l.TryAppend(noise(i), aof.OS, nil)
+		if err == nil {
+			continue
+		}
+		if !errors.As(err, &held) {
+			t.Fatal(err)
+		}
+		if held.Kind != aof.Hydration {
+			held = nil
+			if err := l.Seal(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	close(open)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Append(t.Context(), noise(0), aof.OS); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMemoryStaysWithinTheQueue(t *testing.T) {
+	disk := crashfs.New()
+	stuck, once := make(chan struct{}), sync.Once{}
+	o := small(disk)
+	o.MaxQueueBytes = 1 << 20
+	l := open(t, "/log", o)
+	disk.Inject(func(op crashfs.Op) error {
+		if op.Kind == crashfs.Write && op.Len > 4096 {
+			<-stuck
+		}
+		return nil
+	})
+	defer once.Do(func() { close(stuck) })
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for {
+				if err := l.AppendAsync(ctx, [][]byte{make([]byte, 10_000)}, aof.OS, nil); err != nil {
+					if !errors.Is(err, context.Canceled) {
+						t.Error(err)
+					}
+					return
+				}
+			}
+		})
+	}
+	until(t, l, "a full queue", func(st aof.Stats) bool { return st.Queued > 1<<20-20_000 })
+	if st := l.Stats(); st.Queued > 1<<20 {
+		t.Errorf("%d bytes wait", st.Queued)
+	}
+	cancel()
+	wg.Wait()
+	once.Do(func() { close(stuck) })
 }
 
 // noise is a record that can't be compressed.
