@@ -48,7 +48,7 @@ func run(ctx context.Context, each time.Duration, only string) error {
 				continue
 			}
 			fmt.Println("fuzzing", fields[1], target)
-			cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-fuzz", "^"+target+"$", "-fuzztime", each.String(), fields[1])
+			cmd := exec.CommandContext(ctx, "go", "test", "-run", "^$", "-fuzz", "^"+target+"$", "-fuzztime", each.String(), "-fuzzminimizetime", "2s", fields[1])
 			cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 			if err := cmd.Run(); err != nil {
 				return fmt.Errorf("%s in %s: %w", target, fields[1], err)
