@@ -37,7 +37,7 @@ type Update struct {
 // Initial is what a log store knows of a group.
 type Initial struct {
 	HardState HardState
-	Members   *pb.ConfState // as of the last Update or SetMembers that had them; never nil
+	Members   *pb.ConfState // as of Start; never nil
 	Start     Position      // the entry before the first; Index 0 in a log that was never cut
 	Last      uint64        // index of the last entry; Start.Index if there is none
 }
@@ -70,11 +70,9 @@ type LogStore interface {
 	Term(g GroupID, index uint64) (uint64, error)
 	// Bounds returns Start and the index of the last entry.
 	Bounds(g GroupID) (start Position, last uint64, err error)
-	// SetMembers notes the members as of an entry that was applied. It needn't be durable when it returns; it is with the
-	// next Write.
-	SetMembers(g GroupID, members *pb.ConfState) error
-	// Compact cuts the log off up to index, which becomes Start. It may be lost in a crash.
-	Compact(g GroupID, index uint64) error
+	// Compact cuts the log off up to index, which becomes Start, and notes the members as of index. Both or neither survive
+	// a crash, and neither need before the next Write.
+	Compact(g GroupID, index uint64, members *pb.ConfState) error
 	// Remove forgets a group, durably.
 	Remove(g GroupID) error
 	Close() error
