@@ -1,0 +1,468 @@
+package raft
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+
+	"github.com/asynkron/protoactor-go/actor"
+	etcd "go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// Group is this host's member of a group. Its methods may be called concurrently.
+type Group struct {
+	h   *Host
+	id  GroupID
+	sm  StateMachine
+	log *slog.Logger
+	pid *actor.PID
+
+	// Owned by the group's actor.
+	r         *replica
+	applier   *applier
+	held      []*pb.Message   // appends that wait for a snapshot's restoring
+	restoring bool            //
+	incoming  *snapshotBody   // of the snapshot message that is being stepped
+	later     []whenApplied   //
+	sending   map[NodeID]bool // snapshots on their way
+
+	// mu guards what follows.
+	mu     sync.Mutex
+	box    inbox
+	awake  bool // the actor was told
+	status Status
+	err    error // why it stopped
+	leadCh chan struct{}
+
+	stopped chan struct{}
+	ending  sync.Once
+}
+
+// inbox is what waits for the actor.
+type inbox struct {
+	ticks     int
+	messages  []*pb.Message
+	proposals []*proposal
+	bytes     int // of proposals
+	reads     []func(Position, any, error)
+	tasks     []func()
+}
+
+type whenApplied struct {
+	index uint64
+	f     func()
+}
+
+// wake tells the group's actor that something waits.
+type wake struct{}
+
+// ID is the group's number.
+func (g *Group) ID() GroupID { return g.id }
+
+// Propose appends a command and returns its place and what the state machine made of it, when it was applied here. Errors:
+// ErrNotLeader, ErrDropped and ErrSuperseded mean that it has no effect; ErrUnknown, and that of a context that ended, that
+// it may have.
+func (g *Group) Propose(ctx context.Context, data []byte) (Position, any, error) {
+	type answer struct {
+		at     Position
+		result any
+		err    error
+	}
+	c := make(chan answer, 1)
+	started := g.h.metrics.now()
+	ctx, span := g.h.startSpan(ctx, g, len(data))
+	if err := g.ProposeAsync(ctx, data, func(at Position, result any, err error) { c <- answer{at, result, err} }); err != nil {
+		endSpan(span, err)
+		return Position{}, nil, err
+	}
+	select {
+	case a := <-c:
+		endSpan(span, a.err)
+		if a.err == nil {
+			g.h.metrics.proposed(ctx, g, started)
+		}
+		return a.at, a.result, a.err
+	case <-ctx.Done():
+		err := fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
+		endSpan(span, err)
+		return Position{}, nil, err
+	}
+}
+
+// ProposeAsync is Propose that calls back. Commands are appended in the order of the calls. It waits only for room:
+// Options.MaxQueueBytes bounds what waits. done is called once, by a goroutine that it must not block; an error that is
+// returned means that it isn't called. data isn't kept.
+func (g *Group) ProposeAsync(ctx context.Context, data []byte, done func(at Position, result any, err error)) error {
+	if len(data) > g.h.o.MaxCommandBytes {
+		return fmt.Errorf("%w: a command of %d bytes, the limit is %d", ErrDropped, len(data), g.h.o.MaxCommandBytes)
+	}
+	b := append(make([]byte, 0, 1+len(data)), kindCommand)
+	return g.enqueue(ctx, &proposal{kind: pb.EntryNormal, data: append(b, data...), done: done})
+}
+
+func (g *Group) enqueue(ctx context.Context, p *proposal) error {
+	for {
+		g.mu.Lock()
+		if g.err != nil {
+			defer g.mu.Unlock()
+			return g.err
+		}
+		if g.box.bytes == 0 || g.box.bytes+len(p.data) <= g.h.o.MaxQueueBytes {
+			g.box.proposals = append(g.box.proposals, p)
+			g.box.bytes += len(p.data)
+			g.told()
+			return nil
+		}
+		if g.leadCh == nil {
+			g.leadCh = make(chan struct{})
+		}
+		room := g.leadCh
+		g.mu.Unlock()
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: waiting for room: %w", ErrDropped, context.Cause(ctx))
+		}
+	}
+}
+
+// ReadIndex returns when everything that was committed before the call, by whatever member, is applied here: what is
+// read from the state machine then is linearizable. It works on every member, the leader is asked. Reads that come
+// together share one round of messages.
+func (g *Group) ReadIndex(ctx context.Context) (uint64, error) {
+	type answer struct {
+		index uint64
+		err   error
+	}
+	c := make(chan answer, 1)
+	g.mu.Lock()
+	if g.err != nil {
+		defer g.mu.Unlock()
+		return 0, g.err
+	}
+	g.box.reads = append(g.box.reads, func(at Position, _ any, err error) { c <- answer{at.Index, err} })
+	g.told()
+	select {
+	case a := <-c:
+		return a.index, a.err
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	}
+}
+
+// told wakes the actor and unlocks mu.
+func (g *Group) told() {
+	tell := !g.awake
+	g.awake = true
+	g.mu.Unlock()
+	if tell {
+		g.h.system.Root.Send(g.pid, wake{})
+	}
+}
+
+func (g *Group) add(f func(*inbox)) bool {
+	g.mu.Lock()
+	if g.err != nil {
+		g.mu.Unlock()
+		return false
+	}
+	f(&g.box)
+	g.told()
+	return true
+}
+
+// do runs f in the group's actor.
+func (g *Group) do(f func()) bool { return g.add(func(b *inbox) { b.tasks = append(b.tasks, f) }) }
+
+// Receive handles the actor's messages.
+func (g *Group) Receive(c actor.Context) {
+	switch c.Message().(type) {
+	case wake:
+		defer func() {
+			if p := recover(); p != nil {
+				g.fail(fmt.Errorf("raft: group %d panicked: %v", g.id, p))
+				g.finish()
+			}
+		}()
+		for g.turn() {
+		}
+	case *actor.Stopped:
+		g.fail(ErrStopped)
+		g.finish()
+	}
+}
+
+// turn works off what waits. It reports whether there was anything.
+func (g *Group) turn() bool {
+	g.mu.Lock()
+	if g.err != nil {
+		g.mu.Unlock()
+		g.finish()
+		return false
+	}
+	b := g.box
+	g.box = inbox{}
+	if b.ticks == 0 && len(b.messages)+len(b.proposals)+len(b.reads)+len(b.tasks) == 0 {
+		g.awake = false
+		g.mu.Unlock()
+		return false
+	}
+	if g.leadCh != nil {
+		close(g.leadCh)
+		g.leadCh = nil
+	}
+	g.mu.Unlock()
+	for _, f := range b.tasks {
+		f()
+	}
+	for _, m := range b.messages {
+		g.r.step(m)
+	}
+	if len(b.proposals) > 0 {
+		g.r.propose(b.proposals)
+	}
+	for _, done := range b.reads {
+		g.r.reads.add(done)
+	}
+	g.r.reads.ask(g.r)
+	for range min(b.ticks, 2) { // a process that was stopped doesn't make up for lost time
+		g.r.tick()
+	}
+	g.dispatch()
+	return true
+}
+
+// dispatch hands out the work that the replica wants done.
+func (g *Group) dispatch() {
+	w := g.r.flush()
+	for _, m := range w.appends {
+		switch {
+		case m.GetSnapshot() != nil && !etcd.IsEmptySnap(m.GetSnapshot()):
+			g.restore(m)
+		case g.restoring:
+			g.held = append(g.held, m)
+		default:
+			g.h.writer.add(g, m)
+		}
+	}
+	g.send(w.sends)
+	for _, m := range w.applies {
+		g.applier.add(task{m: m})
+	}
+	if w.changed {
+		g.publish()
+	}
+	for _, e := range w.ended {
+		e.done(e.at, e.result, e.err)
+	}
+}
+
+// send hands messages to the transport, by member.
+func (g *Group) send(list []*pb.Message) {
+	for _, m := range list {
+		if m.GetType() == pb.MsgSnap {
+			g.sendSnapshot(m)
+			continue
+		}
+		g.h.out.add(NodeID(m.GetTo()), Message{g.id, m})
+	}
+}
+
+// applied takes what the applier has done.
+func (g *Group) applied(m *pb.Message, results []any) {
+	g.r.done(m, results)
+	g.afterApply()
+}
+
+func (g *Group) afterApply() {
+	kept := g.later[:0]
+	for _, w := range g.later {
+		if w.index > g.r.applied.Index {
+			kept = append(kept, w)
+			continue
+		}
+		w.f()
+	}
+	g.later = kept
+	g.publish()
+	g.compact()
+}
+
+// fail makes the group's actor stop it for good.
+func (g *Group) fail(err error) {
+	g.mu.Lock()
+	first := g.err == nil
+	if first {
+		g.err = err
+	}
+	g.mu.Unlock()
+	if first {
+		if !errors.Is(err, ErrStopped) {
+			g.log.Error("a group has stopped", "err", err)
+		}
+		g.h.system.Root.Send(g.pid, wake{})
+	}
+}
+
+// finish tells everybody who waits that the group has stopped. It runs in the group's actor.
+func (g *Group) finish() {
+	g.ending.Do(func() {
+		g.mu.Lock()
+		err := g.err
+		b := g.box
+		g.box = inbox{}
+		if g.leadCh != nil {
+			close(g.leadCh)
+			g.leadCh = nil
+		}
+		g.mu.Unlock()
+		for _, p := range b.proposals {
+			p.done(Position{}, nil, fmt.Errorf("%w: %w", ErrDropped, err))
+		}
+		for _, done := range b.reads {
+			done(Position{}, nil, err)
+		}
+		g.r.stop()
+		for _, e := range g.r.flush().ended {
+			e.done(e.at, e.result, e.err)
+		}
+		g.applier.stop()
+		close(g.stopped)
+	})
+}
+
+// Err is why the group stopped, nil while it runs.
+func (g *Group) Err() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.err
+}
+
+// Transfer hands leadership over to another member, which must be caught up soon. It returns when another member leads.
+func (g *Group) Transfer(ctx context.Context, to NodeID) error {
+	var refusal error
+	asked := make(chan struct{})
+	if !g.do(func() {
+		defer close(asked)
+		if g.r.role != etcd.StateLeader {
+			refusal = &NotLeaderError{g.id, g.r.leader}
+			return
+		}
+		g.r.rn.TransferLeader(uint64(to))
+		g.r.take()
+	}) {
+		return g.Err()
+	}
+	select {
+	case <-asked:
+	case <-g.stopped:
+		return g.Err()
+	}
+	if refusal != nil {
+		return refusal
+	}
+	_, err := g.Wait(ctx, func(s Status) bool { return s.Leader != 0 && s.Leader != g.h.id })
+	return err
+}
+
+// AddMember adds a node as a learner and makes it a voter as soon as it has caught up: until then it can't hold up
+// commits. It returns when it votes. If ctx ends before, the node stays a learner; AddMember goes on from there.
+func (g *Group) AddMember(ctx context.Context, id NodeID) error {
+	s := g.Status()
+	if slices.Contains(s.Voters, id) {
+		return nil
+	}
+	if !slices.Contains(s.Learners, id) {
+		if err := g.Change(ctx, Change{id, AddLearner}); err != nil {
+			return err
+		}
+	}
+	s, err := g.Wait(ctx, func(s Status) bool {
+		i := slices.IndexFunc(s.Peers, func(p Peer) bool { return p.Node == id })
+		return !s.Leads || i >= 0 && s.Peers[i].Match+caughtUp >= s.Commit
+	})
+	if err != nil {
+		return fmt.Errorf("raft: waiting until node %d has caught up: %w", id, err)
+	}
+	if !s.Leads {
+		return &NotLeaderError{g.id, s.Leader}
+	}
+	return g.Change(ctx, Change{id, AddVoter})
+}
+
+// caughtUp is how many entries a learner may be behind when it becomes a voter.
+const caughtUp = 1000
+
+// Change is one of members.
+type Change struct {
+	Node NodeID
+	Kind ChangeKind
+}
+
+// ChangeKind says how.
+type ChangeKind uint8
+
+// The kinds.
+const (
+	AddLearner ChangeKind = iota // gets everything, doesn't vote
+	AddVoter                     // or makes a learner one
+	Remove
+)
+
+// Change changes the members, several at once through a joint configuration: at no moment can two majorities decide
+// apart. It returns when the change is committed and applied here.
+func (g *Group) Change(ctx context.Context, changes ...Change) error {
+	cc := &pb.ConfChangeV2{}
+	for _, c := range changes {
+		t, ok := map[ChangeKind]pb.ConfChangeType{
+			AddLearner: pb.ConfChangeAddLearnerNode, AddVoter: pb.ConfChangeAddNode, Remove: pb.ConfChangeRemoveNode,
+		}[c.Kind]
+		if !ok || c.Node == 0 {
+			return fmt.Errorf("%w: %+v", ErrMembers, c)
+		}
+		cc.Changes = append(cc.Changes, &pb.ConfChangeSingle{Type: t.Enum(), NodeId: new(uint64(c.Node))})
+	}
+	if len(changes) == 0 {
+		return fmt.Errorf("%w: no change", ErrMembers)
+	}
+	data, err := proto.Marshal(cc)
+	if err != nil {
+		return err
+	}
+	c := make(chan error, 1)
+	err = g.enqueue(ctx, &proposal{kind: pb.EntryConfChangeV2, data: data, done: func(_ Position, _ any, err error) { c <- err }})
+	if err != nil {
+		return err
+	}
+	select {
+	case err := <-c:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
+	}
+}
+
+// Campaign makes this member ask for votes now.
+func (g *Group) Campaign() error {
+	if !g.do(func() {
+		if err := g.r.rn.Campaign(); err != nil {
+			g.log.Debug("campaigning failed", "err", err)
+		}
+		g.r.take()
+	}) {
+		return g.Err()
+	}
+	return nil
+}
+
+// snapshotBody is a snapshot that is being received.
+type snapshotBody struct {
+	body io.Reader
+	done chan error
+}

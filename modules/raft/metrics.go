@@ -1,0 +1,117 @@
+package raft
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// instruments are a host's metrics.
+type instruments struct {
+	propose   metric.Float64Histogram
+	write     metric.Float64Histogram
+	updates   metric.Int64Histogram
+	apply     metric.Float64Histogram
+	snapshots metric.Float64Histogram
+	observer  metric.Registration
+}
+
+func (g *Group) attributes(more ...attribute.KeyValue) metric.MeasurementOption {
+	return metric.WithAttributes(append(more, attribute.Int64("group", int64(g.id)))...)
+}
+
+func newInstruments(h *Host) (*instruments, error) {
+	m := h.o.MeterProvider.Meter("github.com/bop-platform/bop/modules/raft")
+	seconds := metric.WithExplicitBucketBoundaries(0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
+	i := &instruments{}
+	var errs [10]error
+	i.propose, errs[0] = m.Float64Histogram("bop_raft_propose", metric.WithUnit("s"), metric.WithDescription("Time from a proposal to its result."), seconds)
+	i.write, errs[1] = m.Float64Histogram("bop_raft_write", metric.WithUnit("s"), metric.WithDescription("Time of one durable write of the log store."), seconds)
+	i.updates, errs[2] = m.Int64Histogram("bop_raft_write_updates", metric.WithDescription("Updates of groups in one write."),
+		metric.WithExplicitBucketBoundaries(1, 2, 4, 8, 16, 32, 64, 128))
+	i.apply, errs[3] = m.Float64Histogram("bop_raft_apply", metric.WithUnit("s"), metric.WithDescription("Time of one call of the state machine."), seconds)
+	i.snapshots, errs[4] = m.Float64Histogram("bop_raft_snapshot", metric.WithUnit("s"), metric.WithDescription("Time to make and send a snapshot."),
+		metric.WithExplicitBucketBoundaries(0.01, 0.1, 1, 10, 60, 600))
+	term, err := m.Int64ObservableGauge("bop_raft_term", metric.WithDescription("Term of each group."))
+	errs[5] = err
+	leads, err := m.Int64ObservableGauge("bop_raft_leads", metric.WithDescription("1 where this host leads the group."))
+	errs[6] = err
+	commit, err := m.Int64ObservableGauge("bop_raft_commit_index", metric.WithDescription("Index up to which entries are committed."))
+	errs[7] = err
+	applied, err := m.Int64ObservableGauge("bop_raft_applied_index", metric.WithDescription("Index up to which entries are applied."))
+	errs[8] = err
+	lag, err := m.Int64ObservableGauge("bop_raft_peer_lag", metric.WithDescription("Entries that a member is behind its leader's commit index."))
+	errs[9] = err
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	i.observer, err = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		for _, g := range h.all() {
+			s := g.Status()
+			with := g.attributes()
+			o.ObserveInt64(term, int64(s.Term), with)
+			o.ObserveInt64(commit, int64(s.Commit), with)
+			o.ObserveInt64(applied, int64(s.Applied), with)
+			one := int64(0)
+			if s.Leads {
+				one = 1
+			}
+			o.ObserveInt64(leads, one, with)
+			for _, p := range s.Peers {
+				o.ObserveInt64(lag, max(0, int64(s.Commit)-int64(p.Match)), g.attributes(attribute.Int64("peer", int64(p.Node))))
+			}
+		}
+		return nil
+	}, term, leads, commit, applied, lag)
+	return i, err
+}
+
+func (i *instruments) close() { i.observer.Unregister() }
+
+func (i *instruments) now() time.Time { return time.Now() }
+
+func (i *instruments) proposed(ctx context.Context, g *Group, started time.Time) {
+	i.propose.Record(ctx, time.Since(started).Seconds(), g.attributes())
+}
+
+func (i *instruments) wrote(started time.Time, updates int) {
+	i.write.Record(context.Background(), time.Since(started).Seconds())
+	i.updates.Record(context.Background(), int64(updates))
+}
+
+func (i *instruments) applied(g *Group, started time.Time, _ int) {
+	i.apply.Record(context.Background(), time.Since(started).Seconds(), g.attributes())
+}
+
+func (i *instruments) snapshot(g *Group, started time.Time, err error) {
+	outcome := "sent"
+	if err != nil {
+		outcome = "failed"
+	}
+	i.snapshots.Record(context.Background(), time.Since(started).Seconds(), g.attributes(attribute.String("outcome", outcome)))
+}
+
+// startSpan begins a span only for requests that are recorded.
+func (h *Host) startSpan(ctx context.Context, g *Group, bytes int) (context.Context, trace.Span) {
+	if !trace.SpanContextFromContext(ctx).IsSampled() {
+		return ctx, nil
+	}
+	return h.tracer.Start(ctx, "raft.propose", trace.WithAttributes(attribute.Int64("group", int64(g.id)), attribute.Int("bytes", bytes)))
+}
+
+func endSpan(span trace.Span, err error) {
+	if span == nil {
+		return
+	}
+	if err != nil {
+		span.RecordError(err)
+		span.SetStatus(codes.Error, err.Error())
+	}
+	span.End()
+}

@@ -1,0 +1,184 @@
+package raft
+
+import (
+	"encoding/binary"
+	"maps"
+	"slices"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// proposal is a command, or a change of members, whose caller waits.
+type proposal struct {
+	kind pb.EntryType
+	data []byte // a command begins with kindCommand
+	done func(at Position, result any, err error)
+	at   Position
+}
+
+// proposals are those of this member that aren't decided. One is decided when an entry is applied at its index: its own,
+// or another leader's. Losing leadership decides nothing.
+type proposals struct {
+	waiting []*proposal            // taken by Raft, their places not seen yet, in order
+	placed  map[uint64][]*proposal // by index: those of several terms may have had the same
+}
+
+// place finds the places of the proposals that Raft has just appended. Entries of its own have no data.
+func (p *proposals) place(entries []*pb.Entry) {
+	for _, e := range entries {
+		if len(p.waiting) == 0 {
+			return
+		}
+		if len(e.GetData()) == 0 {
+			continue
+		}
+		w := p.waiting[0]
+		p.waiting = p.waiting[1:]
+		w.at = Position{e.GetIndex(), e.GetTerm()}
+		if p.placed == nil {
+			p.placed = map[uint64][]*proposal{}
+		}
+		p.placed[w.at.Index] = append(p.placed[w.at.Index], w)
+	}
+}
+
+// decided ends those at an index that was applied.
+func (p *proposals) decided(r *replica, at Position, result any) {
+	list := p.placed[at.Index]
+	if list == nil {
+		return
+	}
+	delete(p.placed, at.Index)
+	for _, w := range list {
+		if w.at.Term == at.Term {
+			r.end(w.done, w.at, result, nil)
+		} else {
+			r.end(w.done, w.at, nil, ErrSuperseded)
+		}
+	}
+}
+
+// passed ends those that a snapshot has gone past: which entry was at their index isn't known any more.
+func (p *proposals) passed(r *replica, index uint64) {
+	for _, i := range slices.Sorted(maps.Keys(p.placed)) {
+		if i > index {
+			return
+		}
+		for _, w := range p.placed[i] {
+			r.end(w.done, w.at, nil, ErrUnknown)
+		}
+		delete(p.placed, i)
+	}
+}
+
+// stop ends all: their fates won't be seen here.
+func (p *proposals) stop(r *replica) {
+	p.passed(r, ^uint64(0))
+	for _, w := range p.waiting {
+		r.end(w.done, w.at, nil, ErrUnknown)
+	}
+	p.waiting = nil
+}
+
+// reads are linearizable reads that wait. Requests that come together share one round of heartbeats.
+type reads struct {
+	number  uint64 // of the last round: each attempt has one of its own, so that an old answer never counts for a later request
+	next    []read // for the next round
+	asked   []round
+	waiting []read // confirmed, until the state machine is there
+}
+
+type read struct {
+	index uint64
+	done  func(at Position, result any, err error)
+}
+
+// round is one request to Raft.
+type round struct {
+	number uint64
+	reads  []read
+	age    int // ticks
+}
+
+// again is after how many ticks a round is asked for anew: Raft may drop a request in silence.
+const again = 3
+
+// add asks for a read at the present commit index.
+func (s *reads) add(done func(Position, any, error)) { s.next = append(s.next, read{done: done}) }
+
+// ask sends the next round, if there is one.
+func (s *reads) ask(r *replica) {
+	if len(s.next) == 0 {
+		return
+	}
+	list := s.next
+	s.next = nil
+	s.request(r, list)
+}
+
+func (s *reads) request(r *replica, list []read) {
+	s.number++
+	s.asked = append(s.asked, round{number: s.number, reads: list})
+	r.rn.ReadIndex(binary.BigEndian.AppendUint64(nil, s.number))
+	r.take()
+}
+
+// age asks again for rounds that had no answer.
+func (s *reads) age(r *replica) {
+	var old []read
+	kept := s.asked[:0]
+	for _, x := range s.asked {
+		if x.age++; x.age >= again {
+			old = append(old, x.reads...)
+			continue
+		}
+		kept = append(kept, x)
+	}
+	s.asked = kept
+	if len(old) > 0 {
+		s.request(r, old)
+	}
+}
+
+// confirmed notes the answer to a round, which holds for earlier ones too.
+func (s *reads) confirmed(r *replica, number, index uint64) {
+	kept := s.asked[:0]
+	for _, x := range s.asked {
+		if x.number != number {
+			kept = append(kept, x)
+			continue
+		}
+		for _, w := range x.reads {
+			w.index = index
+			s.waiting = append(s.waiting, w)
+		}
+	}
+	s.asked = kept
+	s.advance(r)
+}
+
+// advance ends the reads whose index was applied.
+func (s *reads) advance(r *replica) {
+	kept := s.waiting[:0]
+	for _, w := range s.waiting {
+		if w.index > r.applied.Index {
+			kept = append(kept, w)
+			continue
+		}
+		r.end(w.done, Position{Index: w.index}, nil, nil)
+	}
+	s.waiting = kept
+}
+
+// fail ends those that aren't confirmed.
+func (s *reads) fail(r *replica, err error) {
+	for _, x := range s.asked {
+		for _, w := range x.reads {
+			r.end(w.done, Position{}, nil, err)
+		}
+	}
+	for _, w := range s.next {
+		r.end(w.done, Position{}, nil, err)
+	}
+	s.asked, s.next = nil, nil
+}

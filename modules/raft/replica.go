@@ -1,0 +1,262 @@
+package raft
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	etcd "go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// replica is one member of a group: Raft's state machine, and what was promised to callers. It has no goroutine, no clock
+// and no disk: events go in by its methods, and work comes out of take. That is what a simulation drives.
+type replica struct {
+	group GroupID
+	id    NodeID
+	rn    *etcd.RawNode
+	log   *slog.Logger
+
+	term   uint64
+	leader NodeID
+	role   etcd.StateType
+
+	applied  Position // the state machine's
+	members  *pb.ConfState
+	memberAt uint64 // index of the change that made members
+
+	proposals proposals
+	reads     reads
+	out       work
+}
+
+// work is what a replica wants done. Appends are done in order, applies are; the two needn't wait for each other.
+type work struct {
+	appends []*pb.Message // each to be durable before its responses go out
+	applies []*pb.Message // committed entries
+	sends   []*pb.Message // to other members
+	ended   []ending      // callers to be told
+	changed bool          // leader, role or term
+}
+
+// ending is a caller's answer.
+type ending struct {
+	done   func(Position, any, error)
+	at     Position
+	result any
+	err    error
+}
+
+// replicaOptions are those of a group that Raft needs.
+type replicaOptions struct {
+	group         GroupID
+	id            NodeID
+	store         LogStore
+	election      int // ticks
+	heartbeat     int
+	maxMessage    uint64
+	maxInflight   int
+	maxUncommited uint64
+	logger        *slog.Logger
+	snapshot      func() (*pb.Snapshot, error)
+}
+
+func newReplica(o replicaOptions) (*replica, error) {
+	first, err := o.store.Initial(o.group)
+	if err != nil {
+		return nil, err
+	}
+	r := &replica{group: o.group, id: o.id, log: o.logger, applied: first.Start, members: first.Members, memberAt: first.Start.Index}
+	v := &view{store: o.store, group: o.group, snapshot: o.snapshot}
+	r.rn, err = etcd.NewRawNode(&etcd.Config{
+		ID: uint64(o.id), ElectionTick: o.election, HeartbeatTick: o.heartbeat, Storage: v,
+		// The log is applied from its start: that is where the members are known. The state machine passes over what it has.
+		Applied: first.Start.Index, AsyncStorageWrites: true,
+		MaxSizePerMsg: o.maxMessage, MaxCommittedSizePerReady: 4 * o.maxMessage, MaxUncommittedEntriesSize: o.maxUncommited,
+		MaxInflightMsgs: o.maxInflight, CheckQuorum: true, PreVote: true, DisableProposalForwarding: true,
+		StepDownOnRemoval: true, ReadOnlyOption: etcd.ReadOnlySafe, Logger: logger{o.logger},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("raft: starting group %d: %w", o.group, err)
+	}
+	r.observe()
+	return r, nil
+}
+
+// Kinds of a command's first byte: an entry without bytes is Raft's own.
+const kindCommand = 1
+
+// propose appends commands, if this member leads.
+func (r *replica) propose(list []*proposal) {
+	if r.role != etcd.StateLeader {
+		for _, p := range list {
+			r.end(p.done, Position{}, nil, &NotLeaderError{r.group, r.leader})
+		}
+		return
+	}
+	m := &pb.Message{Type: pb.MsgProp.Enum(), From: new(uint64(r.id)), Entries: make([]*pb.Entry, len(list))}
+	for i, p := range list {
+		m.Entries[i] = &pb.Entry{Type: p.kind.Enum(), Data: p.data}
+	}
+	if err := r.rn.Step(m); err != nil {
+		for _, p := range list {
+			r.end(p.done, Position{}, nil, fmt.Errorf("%w: %w", ErrDropped, err))
+		}
+		return
+	}
+	// What was appended just now has its place when take looks; those that Raft refused have become empty.
+	for i, p := range list {
+		if p.kind != pb.EntryNormal && len(m.Entries[i].GetData()) == 0 {
+			r.end(p.done, Position{}, nil, fmt.Errorf("%w: another change is under way", ErrMembers))
+			continue
+		}
+		r.proposals.waiting = append(r.proposals.waiting, p)
+	}
+	r.take()
+}
+
+// tick is the passing of one unit of time.
+func (r *replica) tick() {
+	r.rn.Tick()
+	r.reads.age(r)
+	r.take()
+}
+
+// step takes a message of another member, or an answer of this one's storage.
+func (r *replica) step(m *pb.Message) {
+	if err := r.rn.Step(m); err != nil && !errors.Is(err, etcd.ErrStepPeerNotFound) && !errors.Is(err, etcd.ErrProposalDropped) {
+		r.log.Debug("a message was refused", "type", m.GetType().String(), "from", m.GetFrom(), "err", err)
+	}
+	r.take()
+}
+
+// applied notes that a state machine has applied what m carried; results are those of the entries with commands.
+func (r *replica) done(m *pb.Message, results []any) {
+	k := 0
+	for _, e := range m.GetEntries() {
+		at := Position{e.GetIndex(), e.GetTerm()}
+		var result any
+		switch {
+		case e.GetType() != pb.EntryNormal:
+			result = r.reconfigure(e)
+		case len(e.GetData()) > 0:
+			result = results[k]
+			k++
+		}
+		r.applied = at
+		r.proposals.decided(r, at, result)
+	}
+	r.reads.advance(r)
+	for _, resp := range m.GetResponses() {
+		r.step(resp)
+	}
+}
+
+// restored notes that the state machine has taken a snapshot's state.
+func (r *replica) restored(meta *pb.SnapshotMetadata) {
+	r.applied = Position{meta.GetIndex(), meta.GetTerm()}
+	r.members, r.memberAt = meta.GetConfState(), meta.GetIndex()
+	r.proposals.passed(r, meta.GetIndex())
+	r.reads.advance(r)
+}
+
+// reconfigure makes a committed change of members hold.
+func (r *replica) reconfigure(e *pb.Entry) any {
+	var change pb.ConfChangeV2
+	if e.GetType() == pb.EntryConfChangeV2 {
+		if err := proto.Unmarshal(e.GetData(), &change); err != nil {
+			panic(fmt.Sprintf("a committed change of members can't be read: %v", err))
+		}
+	} else {
+		var old pb.ConfChange
+		if err := proto.Unmarshal(e.GetData(), &old); err != nil {
+			panic(fmt.Sprintf("a committed change of members can't be read: %v", err))
+		}
+		change = *old.AsV2()
+	}
+	r.members, r.memberAt = r.rn.ApplyConfChange(&change), e.GetIndex()
+	r.out.changed = true
+	return r.members
+}
+
+// take collects what Raft wants done.
+func (r *replica) take() {
+	for r.rn.HasReady() {
+		rd := r.rn.Ready()
+		for _, m := range rd.Messages {
+			switch m.GetTo() {
+			case etcd.LocalAppendThread:
+				r.proposals.place(m.GetEntries())
+				r.out.appends = append(r.out.appends, m)
+			case etcd.LocalApplyThread:
+				r.out.applies = append(r.out.applies, m)
+			default:
+				r.out.sends = append(r.out.sends, m)
+			}
+		}
+		for _, s := range rd.ReadStates {
+			r.reads.confirmed(r, binary.BigEndian.Uint64(s.RequestCtx), s.Index)
+		}
+		r.observe()
+	}
+}
+
+// observe notes who leads.
+func (r *replica) observe() {
+	st := r.rn.BasicStatus()
+	leader, role, term := NodeID(st.Lead), st.RaftState, st.GetTerm()
+	if leader == r.leader && role == r.role && term == r.term {
+		return
+	}
+	r.out.changed = true
+	r.leader, r.role, r.term = leader, role, term
+}
+
+func (r *replica) end(done func(Position, any, error), at Position, result any, err error) {
+	r.out.ended = append(r.out.ended, ending{done, at, result, err})
+}
+
+// stop ends what callers wait for.
+func (r *replica) stop() {
+	r.proposals.stop(r)
+	r.reads.fail(r, ErrStopped)
+}
+
+// flush hands out the work that has come together.
+func (r *replica) flush() work {
+	w := r.out
+	r.out = work{}
+	return w
+}
+
+// voters are the members that vote, in order.
+func (r *replica) voters() []NodeID {
+	var ids []NodeID
+	for _, id := range slices.Concat(r.members.GetVoters(), r.members.GetVotersOutgoing()) {
+		if !slices.Contains(ids, NodeID(id)) {
+			ids = append(ids, NodeID(id))
+		}
+	}
+	slices.SortFunc(ids, func(a, b NodeID) int { return cmp.Compare(a, b) })
+	return ids
+}
+
+// logger gives Raft's messages to slog. What Raft calls information is detail here.
+type logger struct{ *slog.Logger }
+
+func (l logger) Debug(v ...any)              {}
+func (l logger) Debugf(f string, v ...any)   {}
+func (l logger) Info(v ...any)               { l.Logger.Debug(fmt.Sprint(v...)) }
+func (l logger) Infof(f string, v ...any)    { l.Logger.Debug(fmt.Sprintf(f, v...)) }
+func (l logger) Warning(v ...any)            { l.Logger.Debug(fmt.Sprint(v...)) }
+func (l logger) Warningf(f string, v ...any) { l.Logger.Debug(fmt.Sprintf(f, v...)) }
+func (l logger) Error(v ...any)              { l.Logger.Error(fmt.Sprint(v...)) }
+func (l logger) Errorf(f string, v ...any)   { l.Logger.Error(fmt.Sprintf(f, v...)) }
+func (l logger) Fatal(v ...any)              { panic(fmt.Sprint(v...)) }
+func (l logger) Fatalf(f string, v ...any)   { panic(fmt.Sprintf(f, v...)) }
+func (l logger) Panic(v ...any)              { panic(fmt.Sprint(v...)) }
+func (l logger) Panicf(f string, v ...any)   { panic(fmt.Sprintf(f, v...)) }

@@ -1,0 +1,85 @@
+package raft
+
+import (
+	"context"
+	"slices"
+
+	etcd "go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/tracker"
+)
+
+// Status describes a member of a group.
+type Status struct {
+	Group     GroupID
+	Node      NodeID
+	Leader    NodeID // 0: none is known
+	Term      uint64
+	Commit    uint64
+	Applied   uint64
+	Voters    []NodeID
+	Learners  []NodeID
+	Peers     []Peer // of a leader: how far the others are
+	Leads     bool
+	Candidate bool
+	Start     uint64 // index of the entry before the log's first
+}
+
+// Peer is how far another member is, as its leader knows.
+type Peer struct {
+	Node     NodeID
+	Match    uint64 // index up to which it has the log
+	Learner  bool
+	Active   bool // heard of lately
+	Snapshot bool // it is being sent one
+}
+
+// Status returns what is known at this moment.
+func (g *Group) Status() Status {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.status
+}
+
+// Wait returns the first status that satisfies ok.
+func (g *Group) Wait(ctx context.Context, ok func(Status) bool) (Status, error) {
+	for {
+		changed := g.h.watch(g)
+		if s := g.Status(); ok(s) {
+			return s, nil
+		}
+		select {
+		case <-changed:
+		case <-g.stopped:
+			return g.Status(), g.Err()
+		case <-ctx.Done():
+			return g.Status(), context.Cause(ctx)
+		}
+	}
+}
+
+// publish makes the present state what Status tells. It runs in the group's actor.
+func (g *Group) publish() {
+	r := g.r
+	b := r.rn.BasicStatus()
+	s := Status{
+		Group: g.id, Node: r.id, Leader: r.leader, Term: r.term, Commit: b.GetCommit(), Applied: r.applied.Index, Voters: r.voters(),
+		Leads: r.role == etcd.StateLeader, Candidate: r.role == etcd.StateCandidate || r.role == etcd.StatePreCandidate,
+	}
+	for _, id := range slices.Concat(r.members.GetLearners(), r.members.GetLearnersNext()) {
+		s.Learners = append(s.Learners, NodeID(id))
+	}
+	if start, _, err := g.h.o.Log.Bounds(g.id); err == nil {
+		s.Start = start.Index
+	}
+	if s.Leads {
+		r.rn.WithProgress(func(id uint64, t etcd.ProgressType, p tracker.Progress) {
+			if NodeID(id) != r.id {
+				s.Peers = append(s.Peers, Peer{NodeID(id), p.Match, t == etcd.ProgressTypeLearner, p.RecentActive, p.State == tracker.StateSnapshot})
+			}
+		})
+	}
+	g.mu.Lock()
+	g.status = s
+	g.mu.Unlock()
+	g.h.notify(g)
+}

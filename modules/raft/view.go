@@ -1,0 +1,58 @@
+package raft
+
+import (
+	"errors"
+
+	etcd "go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// view is a group's log as Raft's state machine reads it.
+type view struct {
+	store LogStore
+	group GroupID
+	// snapshot says which snapshot could be sent now.
+	snapshot func() (*pb.Snapshot, error)
+}
+
+func (v *view) InitialState() (*pb.HardState, *pb.ConfState, error) {
+	i, err := v.store.Initial(v.group)
+	if err != nil {
+		return nil, nil, err
+	}
+	h := &i.HardState
+	return &pb.HardState{Term: &h.Term, Vote: &h.Vote, Commit: &h.Commit}, i.Members, nil
+}
+
+func (v *view) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
+	es, err := v.store.Entries(v.group, lo, hi, maxSize)
+	return es, translate(err)
+}
+
+func (v *view) Term(i uint64) (uint64, error) {
+	t, err := v.store.Term(v.group, i)
+	return t, translate(err)
+}
+
+func (v *view) LastIndex() (uint64, error) {
+	_, last, err := v.store.Bounds(v.group)
+	return last, err
+}
+
+func (v *view) FirstIndex() (uint64, error) {
+	start, _, err := v.store.Bounds(v.group)
+	return start.Index + 1, err
+}
+
+func (v *view) Snapshot() (*pb.Snapshot, error) { return v.snapshot() }
+
+// translate gives Raft's library its own errors.
+func translate(err error) error {
+	switch {
+	case errors.Is(err, ErrCompacted):
+		return etcd.ErrCompacted
+	case errors.Is(err, ErrUnavailable):
+		return etcd.ErrUnavailable
+	}
+	return err
+}

@@ -1,0 +1,141 @@
+package raft
+
+import (
+	"sync"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	pb "go.etcd.io/raft/v3/raftpb"
+)
+
+// writer is the actor that makes durable what all groups of a host want: whatever has come together while the last round
+// was written is the next one, with one fsync.
+type writer struct {
+	h   *Host
+	pid *actor.PID
+	end chan struct{}
+
+	mu     sync.Mutex
+	queue  []storageAppend
+	awake  bool
+	closed bool
+
+	writing sync.Mutex // LogStore.Write is for one at a time
+}
+
+// storageAppend is a MsgStorageAppend of a group.
+type storageAppend struct {
+	g *Group
+	m *pb.Message
+}
+
+func newWriter(h *Host) *writer {
+	w := &writer{h: h, end: make(chan struct{})}
+	w.pid = h.spawn(w)
+	return w
+}
+
+func (w *writer) add(g *Group, list ...*pb.Message) {
+	w.mu.Lock()
+	for _, m := range list {
+		w.queue = append(w.queue, storageAppend{g, m})
+	}
+	tell := !w.awake && !w.closed && len(w.queue) > 0
+	w.awake = w.awake || tell
+	w.mu.Unlock()
+	if tell {
+		w.h.system.Root.Send(w.pid, wake{})
+	}
+}
+
+// Receive handles the actor's messages.
+func (w *writer) Receive(c actor.Context) {
+	switch c.Message().(type) {
+	case wake:
+		for w.round() {
+		}
+	case *actor.Stopped:
+		close(w.end)
+	}
+}
+
+func (w *writer) stop() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.h.system.Root.Stop(w.pid)
+	<-w.end
+}
+
+// round writes what has come together. It reports whether there was anything.
+func (w *writer) round() bool {
+	w.mu.Lock()
+	list := w.queue
+	w.queue = nil
+	if len(list) == 0 || w.closed {
+		w.awake = false
+		w.mu.Unlock()
+		return false
+	}
+	w.mu.Unlock()
+	updates := make([]Update, 0, len(list))
+	for _, a := range list {
+		if u, any := update(a.g.id, a.m); any {
+			updates = append(updates, u)
+		}
+	}
+	if len(updates) > 0 {
+		started := time.Now()
+		if err := w.write(updates); err != nil {
+			w.h.fail(err)
+			return false
+		}
+		w.h.metrics.wrote(started, len(updates))
+	}
+	for _, a := range list {
+		a.g.answered(a.m.GetResponses())
+	}
+	return true
+}
+
+func (w *writer) write(updates []Update) error {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	return w.h.o.Log.Write(updates)
+}
+
+// update is what a MsgStorageAppend asks for; any is false if it is nothing.
+func update(id GroupID, m *pb.Message) (u Update, any bool) {
+	u.Group = id
+	if s := m.GetSnapshot(); s != nil && s.GetMetadata().GetIndex() > 0 {
+		u.Snapshot = Position{s.GetMetadata().GetIndex(), s.GetMetadata().GetTerm()}
+		u.Members = s.GetMetadata().GetConfState()
+	}
+	u.Entries = m.GetEntries()
+	if m.Term != nil && (m.GetTerm() != 0 || m.GetVote() != 0 || m.GetCommit() != 0) {
+		u.HardState = &HardState{m.GetTerm(), m.GetVote(), m.GetCommit()}
+	}
+	return u, u.Snapshot.Index > 0 || len(u.Entries) > 0 || u.HardState != nil
+}
+
+// answered delivers the answers of the storage: to this member, and to others what had to wait for the disk.
+func (g *Group) answered(responses []*pb.Message) {
+	var own []*pb.Message
+	for _, m := range responses {
+		if NodeID(m.GetTo()) == g.h.id {
+			own = append(own, m)
+		} else {
+			g.h.out.add(NodeID(m.GetTo()), Message{g.id, m})
+		}
+	}
+	if len(own) > 0 {
+		g.add(func(b *inbox) { b.messages = append(b.messages, own...) })
+	}
+}
+
+// outbox gives messages to the transport.
+type outbox struct{ h *Host }
+
+func newOutbox(h *Host) *outbox { return &outbox{h} }
+
+func (o *outbox) add(to NodeID, m Message) { o.h.o.Transport.Send(to, []Message{m}) }
