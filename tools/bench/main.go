@@ -32,14 +32,29 @@ type options struct {
 
 var sections = []section{
 	{"aof", "Appending to the log", goBench("./modules/aof/...")},
+	{"aof-peers", "Appending to the log and to others", appendPeers},
+	{"aof-read", "Reading a log from end to end", readSequential},
+	{"aof-reopen", "Opening a log of 1 GiB", reopen},
+	{"aof-warm", "Random reads of compressed segments", readWarm},
 	{"sqlite", "Durable inserts and reads through database/sql", goBench("./modules/sqlite/...")},
 	{"wire", "Point SELECT through PostgreSQL's port", pointSelect},
 }
 
+func names() (all []string) {
+	for _, s := range sections {
+		all = append(all, s.name)
+	}
+	return all
+}
+
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == openCommand {
+		openOnce(os.Args[2:])
+		return
+	}
 	var o options
 	out := flag.String("out", "", "file to write; default: standard output")
-	only := flag.String("only", "", "run one section: aof, sqlite, wire")
+	only := flag.String("only", "", "run one section: "+strings.Join(names(), ", "))
 	flag.StringVar(&o.bop, "bop", "bin/bop", "the bop binary")
 	flag.DurationVar(&o.duration, "duration", 3*time.Second, "of one measurement")
 	flag.IntVar(&o.rounds, "rounds", 3, "measurements of each, interleaved; the median counts")
