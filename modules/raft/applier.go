@@ -16,6 +16,7 @@ import (
 type applier struct {
 	g    *Group
 	has  Position // what the state machine has; entries up to it are passed over
+	seen Position // the last entry that was looked at
 	gone chan struct{}
 	ctx  context.Context
 	quit context.CancelFunc
@@ -33,7 +34,7 @@ type task struct {
 }
 
 func newApplier(g *Group, has Position) *applier {
-	a := &applier{g: g, has: has, gone: make(chan struct{})}
+	a := &applier{g: g, has: has, seen: first, gone: make(chan struct{})}
 	a.more.L = &a.mu
 	a.ctx, a.quit = context.WithCancel(g.h.ctx)
 	go a.run()
@@ -109,6 +110,10 @@ func (a *applier) apply(m *pb.Message) ([]any, error) {
 			entries = append(entries, Entry{Position{e.GetIndex(), e.GetTerm()}, e.GetData()[1:]})
 		}
 	}
+	if n := len(m.GetEntries()); n > 0 {
+		e := m.GetEntries()[n-1]
+		defer func() { a.seen = Position{e.GetIndex(), e.GetTerm()} }()
+	}
 	results := make([]any, commands)
 	if len(entries) > 0 {
 		started := time.Now()
@@ -145,6 +150,7 @@ func (g *Group) restore(m *pb.Message) {
 			}
 			g.applier.has = at
 		}
+		g.applier.seen = at
 		in.done <- nil
 		g.do(func() {
 			g.r.restored(meta)
@@ -198,14 +204,18 @@ func (g *Group) offer() (*pb.Snapshot, error) {
 // sendSnapshot makes a snapshot and sends it, beside everything else.
 func (g *Group) sendSnapshot(m *pb.Message) {
 	to := NodeID(m.GetTo())
-	if g.sending[to] {
+	if _, busy := g.sending[to]; busy {
+		g.sending[to] = true
 		return
 	}
-	g.sending[to] = true
+	g.sending[to] = false
 	finished := func(err error) {
 		g.do(func() {
-			delete(g.sending, to)
 			status := etcd.SnapshotFinish
+			if g.sending[to] { // another one was asked for meanwhile
+				status = etcd.SnapshotFailure
+			}
+			delete(g.sending, to)
 			if err != nil {
 				status = etcd.SnapshotFailure
 				g.log.Warn("sending a snapshot failed, it will be tried again", "to", uint64(to), "err", err)
@@ -214,43 +224,51 @@ func (g *Group) sendSnapshot(m *pb.Message) {
 			g.r.take()
 		})
 	}
-	go func() {
+	g.applier.add(task{f: func() error {
 		started := time.Now()
 		at, body, err := g.sm.Snapshot(g.applier.ctx)
 		if err != nil {
 			finished(fmt.Errorf("making it: %w", err))
-			return
+			return nil
 		}
-		ready := make(chan error, 1)
-		if at.Index == 0 {
-			at = first
+		if seen := g.applier.seen; at.Index < seen.Index {
+			at = seen // what came since was no command
 		}
-		if !g.do(func() {
-			g.later = append(g.later, whenApplied{at.Index, func() {
-				if g.r.memberAt > at.Index {
-					ready <- errors.New("the members changed meanwhile")
-					return
-				}
-				m.Snapshot = &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &at.Index, Term: &at.Term, ConfState: g.r.members}}
-				ready <- nil
-			}})
-			g.afterApply()
-		}) {
-			body.Close()
-			return
-		}
-		select {
-		case err = <-ready:
-		case <-g.stopped:
-			err = ErrStopped
-		}
-		if err == nil {
-			err = g.h.o.Transport.SendSnapshot(g.applier.ctx, to, Message{g.id, m}, body)
-		}
-		err = errors.Join(err, body.Close())
-		g.h.metrics.snapshot(g, started, err)
-		finished(err)
-	}()
+		go func() {
+			err := g.stream(to, m, at, body)
+			g.h.metrics.snapshot(g, started, err)
+			finished(err)
+		}()
+		return nil
+	}})
+}
+
+// stream sends a snapshot that stands for at.
+func (g *Group) stream(to NodeID, m *pb.Message, at Position, body io.ReadSeekCloser) error {
+	ready := make(chan error, 1)
+	if !g.do(func() {
+		g.later = append(g.later, whenApplied{at.Index, func() {
+			if g.r.memberAt > at.Index {
+				ready <- errors.New("the members changed meanwhile")
+				return
+			}
+			m.Snapshot = &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &at.Index, Term: &at.Term, ConfState: g.r.members}}
+			ready <- nil
+		}})
+		g.afterApply()
+	}) {
+		return errors.Join(g.Err(), body.Close())
+	}
+	var err error
+	select {
+	case err = <-ready:
+	case <-g.stopped:
+		err = ErrStopped
+	}
+	if err == nil {
+		err = g.h.o.Transport.SendSnapshot(g.applier.ctx, to, Message{g.id, m}, body)
+	}
+	return errors.Join(err, body.Close())
 }
 
 // compact cuts the log's beginning off when much of it isn't needed: what the state machine has durably, but for some

@@ -30,7 +30,8 @@ type Group struct {
 	restoring bool            //
 	incoming  *snapshotBody   // of the snapshot message that is being stepped
 	later     []whenApplied   //
-	sending   map[NodeID]bool // snapshots on their way
+	current   inbox           // what is being worked off
+	sending   map[NodeID]bool // snapshots on their way; true: another one was asked for
 
 	// mu guards what follows.
 	mu     sync.Mutex
@@ -208,6 +209,7 @@ func (g *Group) turn() bool {
 	}
 	b := g.box
 	g.box = inbox{}
+	g.current = b
 	if b.ticks == 0 && len(b.messages)+len(b.proposals)+len(b.reads)+len(b.tasks) == 0 {
 		g.awake = false
 		g.mu.Unlock()
@@ -225,8 +227,10 @@ func (g *Group) turn() bool {
 		g.r.step(m)
 	}
 	if len(b.proposals) > 0 {
+		g.current.proposals = nil
 		g.r.propose(b.proposals)
 	}
+	g.current.reads = nil
 	for _, done := range b.reads {
 		g.r.reads.add(done)
 	}
@@ -322,10 +326,10 @@ func (g *Group) finish() {
 			g.leadCh = nil
 		}
 		g.mu.Unlock()
-		for _, p := range b.proposals {
+		for _, p := range slices.Concat(g.current.proposals, b.proposals) {
 			p.done(Position{}, nil, fmt.Errorf("%w: %w", ErrDropped, err))
 		}
-		for _, done := range b.reads {
+		for _, done := range slices.Concat(g.current.reads, b.reads) {
 			done(Position{}, nil, err)
 		}
 		g.r.stop()

@@ -106,11 +106,13 @@ type Host struct {
 	cancel  context.CancelFunc
 	ticking sync.WaitGroup
 
-	mu       sync.Mutex
-	groups   map[GroupID]*Group
+	mu      sync.Mutex
+	groups  map[GroupID]*Group
+	closed  bool
+	failure error
+
+	watching sync.Mutex
 	watchers map[*Group]chan struct{}
-	closed   bool
-	failure  error
 }
 
 // NewHost makes a host and begins to receive. Groups are opened one by one; the host owns log store and transport.
@@ -239,6 +241,7 @@ func (h *Host) Open(id GroupID, sm StateMachine) (*Group, error) {
 	g.r, err = newReplica(replicaOptions{
 		group: id, id: h.id, store: h.o.Log, election: h.o.ElectionTicks, heartbeat: h.o.HeartbeatTicks, maxMessage: h.o.MaxMessageBytes,
 		maxInflight: h.o.MaxInflight, maxUncommited: h.o.MaxUncommittedBytes, logger: g.log, snapshot: g.offer,
+		failed: func(err error) { go h.fail(err) }, // it stops this group too, which is in the middle of something
 	})
 	if err != nil {
 		return nil, err
@@ -327,8 +330,8 @@ func (h *Host) Close() error {
 
 // watch returns a channel that is closed when the group's status changes.
 func (h *Host) watch(g *Group) <-chan struct{} {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.watching.Lock()
+	defer h.watching.Unlock()
 	if h.watchers[g] == nil {
 		h.watchers[g] = make(chan struct{})
 	}
@@ -336,8 +339,8 @@ func (h *Host) watch(g *Group) <-chan struct{} {
 }
 
 func (h *Host) notify(g *Group) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.watching.Lock()
+	defer h.watching.Unlock()
 	if c := h.watchers[g]; c != nil {
 		close(c)
 		delete(h.watchers, g)

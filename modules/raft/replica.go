@@ -30,6 +30,7 @@ type replica struct {
 	memberAt uint64 // index of the change that made members
 
 	proposals proposals
+	proposing []*proposal // those that are being handed to Raft
 	reads     reads
 	out       work
 }
@@ -63,6 +64,7 @@ type replicaOptions struct {
 	maxUncommited uint64
 	logger        *slog.Logger
 	snapshot      func() (*pb.Snapshot, error)
+	failed        func(error) // the log store can't be read
 }
 
 func newReplica(o replicaOptions) (*replica, error) {
@@ -71,7 +73,7 @@ func newReplica(o replicaOptions) (*replica, error) {
 		return nil, err
 	}
 	r := &replica{group: o.group, id: o.id, log: o.logger, applied: first.Start, members: first.Members, memberAt: first.Start.Index}
-	v := &view{store: o.store, group: o.group, snapshot: o.snapshot}
+	v := &view{store: o.store, group: o.group, snapshot: o.snapshot, failed: o.failed}
 	r.rn, err = etcd.NewRawNode(&etcd.Config{
 		ID: uint64(o.id), ElectionTick: o.election, HeartbeatTick: o.heartbeat, Storage: v,
 		// The log is applied from its start: that is where the members are known. The state machine passes over what it has.
@@ -98,16 +100,19 @@ func (r *replica) propose(list []*proposal) {
 		}
 		return
 	}
+	r.proposing = list // should Raft panic, stop tells their callers
 	m := &pb.Message{Type: pb.MsgProp.Enum(), From: new(uint64(r.id)), Entries: make([]*pb.Entry, len(list))}
 	for i, p := range list {
 		m.Entries[i] = &pb.Entry{Type: p.kind.Enum(), Data: p.data}
 	}
 	if err := r.rn.Step(m); err != nil {
+		r.proposing = nil
 		for _, p := range list {
 			r.end(p.done, Position{}, nil, fmt.Errorf("%w: %w", ErrDropped, err))
 		}
 		return
 	}
+	r.proposing = nil
 	// What was appended just now has its place when take looks; those that Raft refused have become empty.
 	for i, p := range list {
 		if p.kind != pb.EntryNormal && len(m.Entries[i].GetData()) == 0 {
@@ -222,6 +227,9 @@ func (r *replica) end(done func(Position, any, error), at Position, result any, 
 
 // stop ends what callers wait for.
 func (r *replica) stop() {
+	for _, p := range r.proposing {
+		r.end(p.done, Position{}, nil, ErrUnknown)
+	}
 	r.proposals.stop(r)
 	r.reads.fail(r, ErrStopped)
 }

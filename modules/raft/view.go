@@ -13,6 +13,8 @@ type view struct {
 	group GroupID
 	// snapshot says which snapshot could be sent now.
 	snapshot func() (*pb.Snapshot, error)
+	// failed is told of errors after which Raft can't go on.
+	failed func(error)
 }
 
 func (v *view) InitialState() (*pb.HardState, *pb.ConfState, error) {
@@ -26,33 +28,36 @@ func (v *view) InitialState() (*pb.HardState, *pb.ConfState, error) {
 
 func (v *view) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 	es, err := v.store.Entries(v.group, lo, hi, maxSize)
-	return es, translate(err)
+	return es, v.translate(err)
 }
 
 func (v *view) Term(i uint64) (uint64, error) {
 	t, err := v.store.Term(v.group, i)
-	return t, translate(err)
+	return t, v.translate(err)
 }
 
 func (v *view) LastIndex() (uint64, error) {
 	_, last, err := v.store.Bounds(v.group)
-	return last, err
+	return last, v.translate(err)
 }
 
 func (v *view) FirstIndex() (uint64, error) {
 	start, _, err := v.store.Bounds(v.group)
-	return start.Index + 1, err
+	return start.Index + 1, v.translate(err)
 }
 
 func (v *view) Snapshot() (*pb.Snapshot, error) { return v.snapshot() }
 
 // translate gives Raft's library its own errors.
-func translate(err error) error {
+func (v *view) translate(err error) error {
 	switch {
+	case err == nil:
+		return nil
 	case errors.Is(err, ErrCompacted):
 		return etcd.ErrCompacted
 	case errors.Is(err, ErrUnavailable):
 		return etcd.ErrUnavailable
 	}
+	v.failed(err)
 	return err
 }
