@@ -42,6 +42,9 @@ func (l *Log) ReadAt(ctx context.Context, p Position) ([]byte, error) {
 	return data, nil
 }
 
+// shortAhead is how much ReadAt reads at once from a compressed copy, each frame of which costs its decoding.
+const shortAhead = 4 << 10
+
 // shortBuffers are what ReadAt reads into.
 var shortBuffers = sync.Pool{New: func() any { b := make([]byte, 0, indexEvery); return &b }}
 
@@ -188,8 +191,11 @@ func (r *Reader) enter(ctx context.Context) error {
 	e := s.entry(r.next)
 	r.walk = walker{s: s, src: l.plain(ctx, r.form), off: e.off, expect: e.first, stop: s.end, ahead: readAhead, buf: r.walk.buf[:0]}
 	l.mu.Unlock()
-	if r.short {
+	switch {
+	case r.short && r.form.tier == Hot:
 		r.walk.ahead = indexEvery
+	case r.short:
+		r.walk.ahead = shortAhead
 	}
 	return nil
 }
@@ -235,6 +241,11 @@ func (r *Reader) find() (*segment, error) {
 
 // batch reads the next batch of the segment.
 func (r *Reader) batch() error {
+	if r.short {
+		if err := r.walk.pass(r.next); err != nil {
+			return fmt.Errorf("aof: reading %s: %w", r.seg.name, err)
+		}
+	}
 	for {
 		h, off, payload, err := r.walk.next()
 		if err != nil {

@@ -50,6 +50,24 @@ func (w *walker) next() (h *batchHeader, off int64, payload []byte, err error) {
 	return &head, off, b[batchBytes : batchBytes+head.payload], nil
 }
 
+// pass goes over the batches that end before p by their headers, which have a checksum of their own, and leaves their
+// payloads unread. It stops where next has to decide.
+func (w *walker) pass(p Position) error {
+	for {
+		b, err := w.bytes(w.off, batchBytes)
+		if err != nil || len(b) < batchBytes {
+			return err
+		}
+		h, ok := decodeBatchHeader(b, w.s.header.salt)
+		behind := h.first + Position(h.count)
+		if !ok || h.size() > w.end()-w.off || behind > p || h.first != w.expect {
+			return nil
+		}
+		w.off += h.size()
+		w.chained, w.expect = false, behind // the payload's checksum isn't known to be good
+	}
+}
+
 // resync looks behind a bad place for the next good batch and stands before it. It reports whether there is one.
 func (w *walker) resync() bool {
 	for off := aligned(w.off + 1); off+batchBytes <= w.end(); {
@@ -100,15 +118,22 @@ func (w *walker) bytes(off int64, n int) ([]byte, error) {
 		ahead = readAhead
 	}
 	size := int(min(int64(max(n, ahead)), w.end()-off))
+	// What is there already isn't read again: a batch longer than what is read ahead would be read twice.
+	kept := 0
+	if end := w.start + int64(len(w.buf)); off >= w.start && off < end {
+		kept = int(end - off)
+	}
+	held := w.buf[len(w.buf)-kept:]
 	if cap(w.buf) < size {
 		w.buf = make([]byte, size)
 	}
 	w.buf, w.start = w.buf[:size], off
+	copy(w.buf, held)
 	src := w.src
 	if src == nil {
 		src = w.s.file
 	}
-	if err := readFull(src, w.buf, off); err != nil {
+	if err := readFull(src, w.buf[kept:], off+int64(kept)); err != nil {
 		w.buf = w.buf[:0]
 		return nil, err
 	}

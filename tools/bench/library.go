@@ -176,9 +176,8 @@ func (l *raftLog) trim() error {
 }
 func (l *raftLog) close() error { return l.Close() }
 
-// fillLog appends records of 1 KiB, many at a time, until the log holds so many bytes of them.
-func fillLog(l library, bytes int64, record func(n int) []byte) error {
-	const batch = 256
+// fillLog appends records of 1 KiB, batch at a time, until the log holds so many bytes of them.
+func fillLog(l library, bytes int64, batch int, record func(n int) []byte) error {
 	recs := make([][]byte, batch)
 	for n := 0; int64(n) < bytes>>10; n += batch {
 		for i := range recs {

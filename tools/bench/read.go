@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	readBytes  = 256 << 20
+	readBytes  = 128 << 20
 	readBuffer = 256 << 10 // what a reader of the log reads at once
 )
 
@@ -77,7 +77,7 @@ func readCell(ctx context.Context, o options, table *strings.Builder, dir string
 		{"aof", func() error { return readLog(log, count, size) }},
 	}
 	took := make([][]time.Duration, len(ways))
-	for n := range 10*o.rounds + 1 {
+	for n := range 6*o.rounds + 1 {
 		for i := range ways {
 			i = (i + n) % len(ways)
 			if err := ctx.Err(); err != nil {

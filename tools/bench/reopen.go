@@ -32,7 +32,7 @@ func reopen(ctx context.Context, o options) (string, error) {
 			return "", fmt.Errorf("opening %s: %w", k.name, err)
 		}
 		rec := record(1<<10, 1)
-		if err := errors.Join(fillLog(lib, reopenBytes, func(int) []byte { return rec }), lib.close()); err != nil {
+		if err := errors.Join(fillLog(lib, reopenBytes, 256, func(int) []byte { return rec }), lib.close()); err != nil {
 			return "", fmt.Errorf("filling %s: %w", k.name, err)
 		}
 	}
@@ -55,7 +55,7 @@ appended by a process that then ended without closing it.
 `)
 	for _, state := range states {
 		took := make([][]time.Duration, len(kinds))
-		for n := range 5 * o.rounds {
+		for n := range 3*o.rounds + 1 {
 			for i, k := range kinds {
 				if k.name == slowToOpen && (n > 1 || state.evict) {
 					continue
