@@ -27,7 +27,6 @@ func TestBoltIsALogStore(t *testing.T) {
 	}{
 		{"with the newest entries in memory", boltlog.Options{}},
 		{"with a few of the newest entries in memory", boltlog.Options{CacheBytes: 1 << 10}},
-		{"with none of the entries in memory", boltlog.Options{CacheBytes: -1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			logtest.Run(t, logtest.Store{Open: opener(c.opts)})

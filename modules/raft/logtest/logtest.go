@@ -18,7 +18,7 @@ import (
 	"github.com/bop-platform/bop/modules/raft"
 )
 
-// Store is a kind of log store.
+// Store is a kind of log store. Its functions are called concurrently, each time for another store.
 type Store struct {
 	// Open opens the store in a folder, which is empty or has what an earlier one left there.
 	Open func(t testing.TB, dir string) raft.LogStore
@@ -28,7 +28,7 @@ type Store struct {
 	Crash func(t testing.TB, store raft.LogStore, dir string) string
 }
 
-// Run runs the tests.
+// Run runs the tests, in parallel with each other.
 func Run(t *testing.T, s Store) {
 	if s.Crash == nil {
 		s.Crash = copyFolder
@@ -36,6 +36,7 @@ func Run(t *testing.T, s Store) {
 	for _, table := range [][]sentence{writing, reading, restarting, together} {
 		for _, c := range table {
 			t.Run(c.says, func(t *testing.T) {
+				t.Parallel()
 				l := &logs{TB: t, of: s, dir: t.TempDir()}
 				l.LogStore = s.Open(t, l.dir)
 				t.Cleanup(func() { l.Close() })

@@ -12,7 +12,7 @@ import (
 
 var together = []sentence{
 	{"readers see whole logs while others write, replace tails and compact", func(l *logs) {
-		const rounds = 150
+		const rounds = 60
 		var readers sync.WaitGroup
 		done := make(chan struct{})
 		for range 3 {
