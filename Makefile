@@ -5,7 +5,7 @@ GO      ?= go
 BIN     := bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint bench conformance soak fuzz s3test release-check tidy clean
+.PHONY: help run build test lint bench conformance soak fuzz s3test simulate release-check tidy clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ s3test: bin/versitygw ## Test logs in the bucket of a real S3 server
 
 bin/versitygw:
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/versity/versitygw/cmd/versitygw@v1.8.0
+
+simulate: ## Run simulated Raft clusters with thousands of seeds (SEEDS=400 of each kind)
+	$(GO) test ./modules/raft/rafttest -count=1 -timeout 60m -seeds $(or $(SEEDS),400)
 
 soak: build ## Kill the server 1,000 times under load and check what it kept
 	$(GO) run ./tools/killer -bop $(BIN)/bop -kills 1000

@@ -192,15 +192,6 @@ func (g *Group) receiveSnapshot(ctx context.Context, m *pb.Message, body io.Read
 	}
 }
 
-// offer tells Raft which snapshot could be sent: one of now.
-func (g *Group) offer() (*pb.Snapshot, error) {
-	at := g.r.applied
-	if at.Index == 0 {
-		return nil, etcd.ErrSnapshotTemporarilyUnavailable
-	}
-	return &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &at.Index, Term: &at.Term, ConfState: g.r.members}}, nil
-}
-
 // sendSnapshot makes a snapshot and sends it, beside everything else.
 func (g *Group) sendSnapshot(m *pb.Message) {
 	to := NodeID(m.GetTo())
@@ -284,7 +275,11 @@ func (g *Group) compact() {
 		g.log.Warn("the log isn't cut: the state machine doesn't say what it has", "err", err)
 		return
 	}
-	to := min(has.Index, g.r.applied.Index)
+	_, last, err := g.h.o.Log.Bounds(g.id)
+	if err != nil {
+		return // Raft will find out
+	}
+	to := min(has.Index, g.r.applied.Index, last) // a snapshot was restored that the log doesn't have yet
 	if to < start+2*trailing || to-trailing < g.r.memberAt {
 		return
 	}

@@ -422,20 +422,7 @@ const (
 // Change changes the members, several at once through a joint configuration: at no moment can two majorities decide
 // apart. It returns when the change is committed and applied here.
 func (g *Group) Change(ctx context.Context, changes ...Change) error {
-	cc := &pb.ConfChangeV2{}
-	for _, c := range changes {
-		t, ok := map[ChangeKind]pb.ConfChangeType{
-			AddLearner: pb.ConfChangeAddLearnerNode, AddVoter: pb.ConfChangeAddNode, Remove: pb.ConfChangeRemoveNode,
-		}[c.Kind]
-		if !ok || c.Node == 0 {
-			return fmt.Errorf("%w: %+v", ErrMembers, c)
-		}
-		cc.Changes = append(cc.Changes, &pb.ConfChangeSingle{Type: t.Enum(), NodeId: new(uint64(c.Node))})
-	}
-	if len(changes) == 0 {
-		return fmt.Errorf("%w: no change", ErrMembers)
-	}
-	data, err := proto.Marshal(cc)
+	data, err := encodeChanges(changes)
 	if err != nil {
 		return err
 	}
@@ -450,6 +437,23 @@ func (g *Group) Change(ctx context.Context, changes ...Change) error {
 	case <-ctx.Done():
 		return fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
 	}
+}
+
+func encodeChanges(changes []Change) ([]byte, error) {
+	cc := &pb.ConfChangeV2{}
+	for _, c := range changes {
+		t, ok := map[ChangeKind]pb.ConfChangeType{
+			AddLearner: pb.ConfChangeAddLearnerNode, AddVoter: pb.ConfChangeAddNode, Remove: pb.ConfChangeRemoveNode,
+		}[c.Kind]
+		if !ok || c.Node == 0 {
+			return nil, fmt.Errorf("%w: %+v", ErrMembers, c)
+		}
+		cc.Changes = append(cc.Changes, &pb.ConfChangeSingle{Type: t.Enum(), NodeId: new(uint64(c.Node))})
+	}
+	if len(changes) == 0 {
+		return nil, fmt.Errorf("%w: no change", ErrMembers)
+	}
+	return proto.Marshal(cc)
 }
 
 // Campaign makes this member ask for votes now.

@@ -240,7 +240,7 @@ func (h *Host) Open(id GroupID, sm StateMachine) (*Group, error) {
 	g := &Group{h: h, id: id, sm: sm, log: h.o.Logger.With("group", uint64(id)), stopped: make(chan struct{}), sending: map[NodeID]bool{}}
 	g.r, err = newReplica(replicaOptions{
 		group: id, id: h.id, store: h.o.Log, election: h.o.ElectionTicks, heartbeat: h.o.HeartbeatTicks, maxMessage: h.o.MaxMessageBytes,
-		maxInflight: h.o.MaxInflight, maxUncommited: h.o.MaxUncommittedBytes, logger: g.log, snapshot: g.offer,
+		maxInflight: h.o.MaxInflight, maxUncommited: h.o.MaxUncommittedBytes, logger: g.log, snapshot: func() (*pb.Snapshot, error) { return g.r.offer() },
 		failed: func(err error) { go h.fail(err) }, // it stops this group too, which is in the middle of something
 	})
 	if err != nil {

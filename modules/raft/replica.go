@@ -28,6 +28,7 @@ type replica struct {
 	applied  Position // the state machine's
 	members  *pb.ConfState
 	memberAt uint64 // index of the change that made members
+	accepted uint64 // index of the last snapshot that Raft took: its members hold from then on
 
 	proposals proposals
 	proposing []*proposal // those that are being handed to Raft
@@ -146,6 +147,8 @@ func (r *replica) done(m *pb.Message, results []any) {
 		at := Position{e.GetIndex(), e.GetTerm()}
 		var result any
 		switch {
+		case e.GetType() != pb.EntryNormal && e.GetIndex() <= r.accepted:
+			result = r.members // it was on its way to the state machine when the snapshot came
 		case e.GetType() != pb.EntryNormal:
 			result = r.reconfigure(e)
 		case len(e.GetData()) > 0:
@@ -196,6 +199,7 @@ func (r *replica) take() {
 			switch m.GetTo() {
 			case etcd.LocalAppendThread:
 				r.proposals.place(m.GetEntries())
+				r.accepted = max(r.accepted, m.GetSnapshot().GetMetadata().GetIndex())
 				r.out.appends = append(r.out.appends, m)
 			case etcd.LocalApplyThread:
 				r.out.applies = append(r.out.applies, m)
@@ -223,6 +227,15 @@ func (r *replica) observe() {
 
 func (r *replica) end(done func(Position, any, error), at Position, result any, err error) {
 	r.out.ended = append(r.out.ended, ending{done, at, result, err})
+}
+
+// offer tells Raft which snapshot could be sent: one of now.
+func (r *replica) offer() (*pb.Snapshot, error) {
+	at := r.applied
+	if at.Index == 0 {
+		return nil, etcd.ErrSnapshotTemporarilyUnavailable
+	}
+	return &pb.Snapshot{Metadata: &pb.SnapshotMetadata{Index: &at.Index, Term: &at.Term, ConfState: r.members}}, nil
 }
 
 // stop ends what callers wait for.

@@ -23,6 +23,8 @@ func (v *view) InitialState() (*pb.HardState, *pb.ConfState, error) {
 		return nil, nil, err
 	}
 	h := &i.HardState
+	// What was cut off was committed, though the commit index may have been on its way to the disk.
+	h.Commit = max(h.Commit, i.Start.Index)
 	return &pb.HardState{Term: &h.Term, Vote: &h.Vote, Commit: &h.Commit}, i.Members, nil
 }
 
