@@ -87,8 +87,7 @@ type Store struct {
 	// mu guards what follows. It is taken after a group's.
 	mu     sync.Mutex
 	groups map[raft.GroupID]*group
-	dirty  map[raft.GroupID]struct{} // the record in the file is behind
-	litter map[raft.GroupID]struct{} // there are entries in the file at or before Start
+	litter map[raft.GroupID]struct{} // there are entries in the file at or before Start, and the record may be behind
 }
 
 var _ raft.LogStore = (*Store)(nil)
@@ -110,8 +109,8 @@ type group struct {
 	damage error
 }
 
-// Open opens the store in the file at path, and makes it if there is none; the folder must exist. A group whose record is
-// damaged answers with a *DamageError until it is removed. Errors: ErrInUse, ErrFormat.
+// Open opens the store in the file at path, and makes it if there is none; the folder must exist. A group whose record
+// is damaged answers with a *DamageError until it is removed. Errors: ErrInUse, ErrFormat.
 func Open(path string, o Options) (*Store, error) {
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 256 << 10
@@ -128,7 +127,8 @@ func Open(path string, o Options) (*Store, error) {
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
 		return nil, fmt.Errorf("%w: %s: stop the process that has it", ErrInUse, path)
-	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch), errors.Is(err, berrors.ErrChecksum):
+	case errors.Is(err, berrors.ErrInvalid), errors.Is(err, berrors.ErrVersionMismatch),
+		errors.Is(err, berrors.ErrChecksum):
 		return nil, fmt.Errorf("%w: open %s: %w", ErrFormat, path, err)
 	case err != nil:
 		return nil, fmt.Errorf("boltlog: open %s: %w", path, err)
@@ -136,7 +136,7 @@ func Open(path string, o Options) (*Store, error) {
 	s := &Store{
 		db: db, path: path, opts: o,
 		doomed: map[raft.GroupID]struct{}{}, groups: map[raft.GroupID]*group{},
-		dirty: map[raft.GroupID]struct{}{}, litter: map[raft.GroupID]struct{}{},
+		litter: map[raft.GroupID]struct{}{},
 	}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -303,7 +303,6 @@ func (s *Store) Compact(id raft.GroupID, index uint64, members *pb.ConfState) er
 	g.newest.drop(index)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dirty[id] = struct{}{}
 	s.litter[id] = struct{}{}
 	return nil
 }

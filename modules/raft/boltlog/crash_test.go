@@ -90,7 +90,7 @@ func TestNothingAcknowledgedIsLostWhenTheProcessIsKilled(t *testing.T) {
 	}
 }
 
-// killAfter starts a process that writes, and kills it when some more rounds were acknowledged. It returns the last one.
+// killAfter starts a process that writes, and kills it when some more rounds were acknowledged. It returns the last.
 func killAfter(t *testing.T, dir string, rounds int) uint64 {
 	t.Helper()
 	writer := exec.Command(os.Args[0])

@@ -5,6 +5,6 @@
 // the whole file's structure to find its free pages: the time grows with the file. The file never shrinks; what was cut
 // off is used again.
 //
-// Each record has a checksum, which is verified whenever it is read from the file; a *DamageError says which one doesn't
-// match. The newest entries of each group are kept in memory too, and reading them doesn't touch the file.
+// Each record has a checksum, which is verified whenever it is read from the file; a *DamageError says which one
+// doesn't match. The newest entries of each group are kept in memory too, and reading them doesn't touch the file.
 package boltlog

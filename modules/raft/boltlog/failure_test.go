@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -205,24 +206,91 @@ func stored(t *testing.T, s *Store, g raft.GroupID) (n int) {
 func TestWritesDeleteWhatWasCutOffSomeAtATime(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "raft.db")
 	s := mustOpen(t, path, Options{})
-	const length = 3*sweepEntries + 100
-	mustWrite(t, s, raft.Update{Group: 1, Entries: numbered(1, length, 1)})
-	if err := s.Compact(1, length-5, &pb.ConfState{}); err != nil {
-		t.Fatal(err)
-	}
-	left := length
-	for left > 5 {
-		if left == length-sweepEntries {
-			s.Close() // a store that was opened again goes on
-			s = mustOpen(t, path, Options{})
-		}
-		mustWrite(t, s, raft.Update{Group: 2, HardState: &raft.HardState{Commit: uint64(left)}})
-		if left = max(5, left-sweepEntries); stored(t, s, 1) != left {
-			t.Fatalf("%d entries in the file, want %d", stored(t, s, 1), left)
+	const length = sweepEntries + 300
+	mustWrite(t, s, raft.Update{Group: 1, Entries: numbered(1, length, 1)}, raft.Update{Group: 2, Entries: numbered(1, length, 1)})
+	for _, g := range []raft.GroupID{1, 2} {
+		if err := s.Compact(g, length-5, &pb.ConfState{}); err != nil {
+			t.Fatal(err)
 		}
 	}
+	for left := 2 * length; left > 10; {
+		mustWrite(t, s, raft.Update{Group: 3, HardState: &raft.HardState{Commit: uint64(left)}})
+		left = max(10, left-sweepEntries)
+		if n := stored(t, s, 1) + stored(t, s, 2); n != left {
+			t.Fatalf("%d entries in the file, want %d", n, left)
+		}
+		s.Close() // a store that was opened again goes on
+		s = mustOpen(t, path, Options{})
+	}
+	mustWrite(t, s, raft.Update{Group: 3, HardState: &raft.HardState{}})
 	if len(s.litter) != 0 {
 		t.Errorf("litter is expected in groups %v, there is none", s.litter)
+	}
+}
+
+func TestClosingMakesACompactionDurable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "raft.db")
+	s := mustOpen(t, path, Options{})
+	mustWrite(t, s, raft.Update{Group: 1, Entries: numbered(1, 9, 1)})
+	if err := s.Compact(1, 5, &pb.ConfState{Voters: []uint64{3}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = mustOpen(t, path, Options{})
+	if i, err := s.Initial(1); err != nil || i.Start.Index != 5 || i.Last != 9 || len(i.Members.Voters) != 1 {
+		t.Errorf("%+v, %v; want the log from 5 on", i, err)
+	}
+}
+
+func TestACompactionDuringAWriteIsDurableWithTheNext(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "raft.db"), Options{})
+	mustWrite(t, s, raft.Update{Group: 1, Entries: numbered(1, 9, 1)})
+	for _, index := range []uint64{3, 6} {
+		// The first is there when the Write begins, the second comes while it is under way.
+		s.writing.Lock()
+		p := s.plan(sweepEntries)
+		if err := p.add(s, raft.Update{Group: 2}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Compact(1, index, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.commit(p); err != nil {
+			t.Fatal(err)
+		}
+		s.writing.Unlock()
+	}
+	if n := stored(t, s, 1); n != 6 {
+		t.Errorf("%d entries in the file, want 6: only the first compaction was known when the last Write began", n)
+	}
+	mustWrite(t, s)
+	if n := stored(t, s, 1); n != 3 {
+		t.Errorf("%d entries in the file, want 3", n)
+	}
+}
+
+func TestATailIsNotTakenAwayWhileAReaderIsAboutToReadIt(t *testing.T) {
+	s := mustOpen(t, filepath.Join(t.TempDir(), "raft.db"), Options{})
+	mustWrite(t, s, raft.Update{Group: 1, Entries: numbered(1, 9, 1)})
+	g := s.group(1)
+	g.mu.RLock() // as a reader that knows the bounds and has no transaction yet
+	written := make(chan error)
+	go func() { written <- s.Write([]raft.Update{{Group: 1, Entries: numbered(3, 3, 2)}}) }()
+	for g.mu.TryRLock() { // until the writer waits
+		g.mu.RUnlock()
+		runtime.Gosched()
+	}
+	if n := stored(t, s, 1); n != 9 {
+		t.Errorf("%d entries in the file, want 9", n)
+	}
+	g.mu.RUnlock()
+	if err := <-written; err != nil {
+		t.Error(err)
+	}
+	if n := stored(t, s, 1); n != 3 {
+		t.Errorf("afterwards %d entries in the file, want 3", n)
 	}
 }
 

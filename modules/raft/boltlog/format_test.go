@@ -128,8 +128,8 @@ func TestTheSizeOfAMessageIsKnownWithoutIt(t *testing.T) {
 	}
 }
 
-// FuzzRecords feeds any bytes to the decoders, with a right checksum. What they take has to come out the same when it is
-// written and read again.
+// FuzzRecords feeds any bytes to the decoders, with a right checksum. What they take has to come out the same when it
+// is written and read again.
 func FuzzRecords(f *testing.F) {
 	key := []byte("key")
 	f.Add(appendState(nil, key, exampleState())[:20])

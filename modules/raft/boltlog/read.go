@@ -51,7 +51,8 @@ func (s *Store) Term(id raft.GroupID, index uint64) (uint64, error) {
 	return s.term(g, index)
 }
 
-// prepare returns the newest entries from lo on, or a transaction to read them from, or neither if hi is lo. g.mu is held.
+// prepare returns the newest entries from lo on, or a transaction to read them from, or neither if hi is lo. g.mu is
+// held.
 func (s *Store) prepare(g *group, lo, hi uint64) (*bolt.Tx, []*pb.Entry, error) {
 	if g.damage != nil {
 		return nil, nil, g.damage
@@ -60,7 +61,8 @@ func (s *Store) prepare(g *group, lo, hi uint64) (*bolt.Tx, []*pb.Entry, error) 
 		return nil, nil, fmt.Errorf("boltlog: group %d: entries from %d: %w", g.id, lo, raft.ErrCompacted)
 	}
 	if lo > g.last || hi > g.last+1 {
-		return nil, nil, fmt.Errorf("boltlog: group %d: entries %d to %d of %d: %w", g.id, lo, hi, g.last, raft.ErrUnavailable)
+		return nil, nil, fmt.Errorf("boltlog: group %d: entries %d to before %d of %d: %w",
+			g.id, lo, hi, g.last, raft.ErrUnavailable)
 	}
 	if lo >= hi {
 		return nil, nil, nil

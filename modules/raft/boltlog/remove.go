@@ -53,7 +53,6 @@ func (s *Store) doom(id raft.GroupID) (known bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.groups, id)
-	delete(s.dirty, id)
 	delete(s.litter, id)
 	return true, nil
 }

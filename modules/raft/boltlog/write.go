@@ -70,33 +70,19 @@ func (s *Store) Write(updates []raft.Update) error {
 	return nil
 }
 
-// plan begins a plan with what has waited for the next transaction. writing is held.
+// plan begins a plan with the groups that were compacted. writing is held.
 func (s *Store) plan(sweep int) *plan {
 	p := &plan{changes: map[raft.GroupID]*change{}, sweep: sweep}
 	s.mu.Lock()
-	var waiting []*group
-	for id := range s.dirty {
-		if g := s.groups[id]; g != nil {
-			waiting = append(waiting, g)
-		}
-	}
-	if sweep > 0 {
-		for id := range s.litter {
-			if g := s.groups[id]; g != nil {
-				waiting = append(waiting, g)
-			}
-		}
-	}
-	littered := make(map[raft.GroupID]bool, len(s.litter))
+	littered := make([]*group, 0, len(s.litter))
 	for id := range s.litter {
-		littered[id] = true
+		littered = append(littered, s.groups[id])
 	}
-	clear(s.dirty)
 	s.mu.Unlock()
-	for _, g := range waiting {
-		// What a sweep deletes was cut off at the start that stands in the file then: so the record goes with it.
+	for _, g := range littered {
+		// The start below which a sweep deletes has to stand in the file by then: so the record goes with it.
 		c := p.change(g)
-		c.record, c.litter = true, littered[g.id]
+		c.record, c.litter = true, true
 	}
 	return p
 }
@@ -296,7 +282,7 @@ func (s *Store) put(tx *bolt.Tx, p *plan) error {
 			if err != nil {
 				return err
 			}
-			c.record, c.swept = true, n < p.sweep
+			c.swept = n < p.sweep
 			p.sweep -= n
 		}
 		if c.record {

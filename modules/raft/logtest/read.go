@@ -31,6 +31,25 @@ var reading = []sentence{
 		l.write(raft.Update{Group: 1, Entries: row(13, 14, 4)})
 		check()
 	}},
+	{"entries that were read stay as they were when the log changes", func(l *logs) {
+		l.write(raft.Update{Group: 1, Entries: row(1, 9, 1)})
+		got, err := l.Entries(1, 1, 10, noLimit)
+		if err != nil {
+			l.Fatal(err)
+		}
+		middle, err := l.Entries(1, 2, 4, noLimit)
+		if err != nil {
+			l.Fatal(err)
+		}
+		_ = append(middle, entry(4, 7)) // nor does the log change with them
+		l.holds(1, beginning, row(1, 9, 1))
+		l.write(raft.Update{Group: 1, Entries: row(4, 6, 2)})
+		l.compact(1, 5, members(1))
+		l.write(raft.Update{Group: 1, Snapshot: raft.Position{Index: 20, Term: 3}, Entries: row(21, 25, 3)})
+		if why := different(got, row(1, 9, 1)); why != "" {
+			l.Fatal(why)
+		}
+	}},
 	{"entries are as many as have the bytes together, at least one", func(l *logs) {
 		var want []*pb.Entry
 		for i := range uint64(6) {

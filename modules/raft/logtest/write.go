@@ -85,10 +85,10 @@ var writing = []sentence{
 		l.holds(1, at, row(5, 6, 2))
 	}},
 	{"an update's snapshot comes before its entries", func(l *logs) {
-		at, hard := raft.Position{Index: 50, Term: 4}, raft.HardState{Term: 5, Vote: 2, Commit: 51}
+		at, hard := raft.Position{Index: 12, Term: 4}, raft.HardState{Term: 5, Vote: 2, Commit: 13}
 		l.write(raft.Update{Group: 1, Entries: row(1, 9, 1)})
-		l.write(raft.Update{Group: 1, Snapshot: at, Members: members(2), Entries: row(51, 53, 5), HardState: &hard})
-		l.holds(1, at, row(51, 53, 5))
+		l.write(raft.Update{Group: 1, Snapshot: at, Members: members(2), Entries: row(13, 20, 5), HardState: &hard})
+		l.holds(1, at, row(13, 20, 5))
 		l.sameState(1, hard)
 	}},
 	{"the hard state is the last that was written", func(l *logs) {
@@ -199,8 +199,8 @@ var writing = []sentence{
 	}},
 }
 
-// refuses writes what can't be an update of group 1, beside an update that can: it has entries 1 to 3 of term 1 before and
-// after.
+// refuses writes what can't be an update of group 1, beside an update that can: it has entries 1 to 3 of term 1 before
+// and after.
 func (l *logs) refuses(u raft.Update) {
 	l.Helper()
 	if err := l.Write([]raft.Update{{Group: 2, Entries: row(1, 1, 1)}, u}); err == nil {

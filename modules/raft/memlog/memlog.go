@@ -41,8 +41,8 @@ type log struct {
 // NewMemory returns an empty store.
 func NewMemory() *Memory { return &Memory{groups: map[raft.GroupID]*log{}} }
 
-// Clone returns a new store that holds what a crash at this moment would leave of this one: no compactions since the last
-// Write, nor anything of a Write that failed. The store may be closed.
+// Clone returns a new store that holds what a crash at this moment would leave of this one: no compactions since the
+// last Write, nor anything of a Write that failed. The store may be closed.
 func (m *Memory) Clone() *Memory {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -116,7 +116,7 @@ func (m *Memory) Entries(g raft.GroupID, lo, hi, maxBytes uint64) ([]*pb.Entry, 
 		return nil, fmt.Errorf("memlog: group %d: entries from %d: %w", g, lo, raft.ErrCompacted)
 	}
 	if last := l.last(); lo > last || hi > last+1 {
-		return nil, fmt.Errorf("memlog: group %d: entries %d to %d of %d: %w", g, lo, hi, last, raft.ErrUnavailable)
+		return nil, fmt.Errorf("memlog: group %d: entries %d to before %d of %d: %w", g, lo, hi, last, raft.ErrUnavailable)
 	}
 	if lo >= hi {
 		return nil, nil
