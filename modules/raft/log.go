@@ -28,7 +28,8 @@ type Update struct {
 	// Snapshot, if its Index isn't 0, replaces the whole log: the next entry is the one after it. Members are those at it.
 	Snapshot Position
 	Members  *pb.ConfState
-	// Entries follow each other. They replace whatever the log has from the first one's index on.
+	// Entries follow each other and leave no gap to the log. They replace whatever it has from the first one's index on;
+	// those up to Start are passed over.
 	Entries []*pb.Entry
 	// HardState is nil if it hasn't changed.
 	HardState *HardState
@@ -61,19 +62,21 @@ type LogStore interface {
 	Initial(g GroupID) (Initial, error)
 	// Write makes the updates durable: when it returns nil all of them are, with one fsync however many there are. After
 	// an error it isn't known which are, and the store refuses to go on (ErrLogClosed) until it is opened again; what was
-	// durable before is. Entries aren't changed afterwards by the caller nor by the store.
+	// durable before is. Several updates of one group are taken in their order. Entries aren't changed afterwards by the
+	// caller nor by the store.
 	Write(updates []Update) error
-	// Entries returns entries from lo on, before hi: as many as have maxBytes together, at least one. Errors:
-	// ErrCompacted, ErrUnavailable.
+	// Entries returns entries from lo on, before hi: as many as have maxBytes together as messages, at least one. Errors:
+	// ErrCompacted if lo isn't after Start, ErrUnavailable if lo is after the last entry or hi more than one after it.
 	Entries(g GroupID, lo, hi, maxBytes uint64) ([]*pb.Entry, error)
 	// Term returns the term of an entry, that of Start included. Errors: ErrCompacted, ErrUnavailable.
 	Term(g GroupID, index uint64) (uint64, error)
 	// Bounds returns Start and the index of the last entry.
 	Bounds(g GroupID) (start Position, last uint64, err error)
 	// Compact cuts the log off up to index, which becomes Start, and notes the members as of index. Both or neither survive
-	// a crash, and neither need before the next Write.
+	// a crash, and neither need before the next Write, of whichever group. Nothing happens if index isn't after Start.
+	// Errors: ErrUnavailable.
 	Compact(g GroupID, index uint64, members *pb.ConfState) error
-	// Remove forgets a group, durably.
+	// Remove forgets a group, durably. It can be written anew.
 	Remove(g GroupID) error
 	Close() error
 }
