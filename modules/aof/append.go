@@ -26,8 +26,7 @@ func (l *Log) AppendBatch(ctx context.Context, recs [][]byte, d Durability) (fir
 		l.committer.serve(d != None)
 	}
 	if err == nil && d != None && b != nil {
-		<-b.done
-		err = b.err
+		err = l.queue.await(context.Background(), b)
 	}
 	if span != nil {
 		endSpan(span, err)
@@ -35,7 +34,7 @@ func (l *Log) AppendBatch(ctx context.Context, recs [][]byte, d Durability) (fir
 	if err != nil {
 		return 0, err
 	}
-	l.metrics.append.Record(ctx, time.Since(started).Seconds(), l.metrics.levels[d])
+	l.metrics.append.Record(ctx, time.Since(started).Seconds(), l.metrics.levels[d]...)
 	return first, nil
 }
 
@@ -88,12 +87,7 @@ func (l *Log) Sync(ctx context.Context) error {
 	if turn {
 		l.committer.serve(false)
 	}
-	select {
-	case <-b.done:
-		return b.err
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return l.queue.await(ctx, b)
 }
 
 // queue is where records wait for the committer, already laid out as they are written.
@@ -124,8 +118,11 @@ type batch struct {
 	sync  bool
 	calls []call
 	spans []trace.SpanContext
-	done  chan struct{} // closed after err was set
 	err   error
+
+	// Guarded by the queue's mu.
+	finished bool          // err is set
+	done     chan struct{} // closed then; nil as long as nobody waits
 }
 
 // call is a caller's callback.
@@ -203,7 +200,7 @@ func (q *queue) admit(ctx context.Context, size int, try bool) error {
 			kind = q.reason
 		}
 		if !waited {
-			q.l.metrics.backpressure.Add(ctx, 1, q.l.metrics.kinds[kind])
+			q.l.metrics.backpressure.Add(ctx, 1, q.l.metrics.kinds[kind]...)
 		}
 		if try {
 			return &BackpressureError{kind}
@@ -240,7 +237,7 @@ func (q *queue) fill(size int) *batch {
 		q.filling = nil
 	}
 	if q.filling == nil {
-		q.filling = &batch{first: q.next, done: make(chan struct{})}
+		q.filling = &batch{first: q.next}
 		if n := len(q.free); n > 0 {
 			q.filling.buf, q.free = q.free[n-1], q.free[:n-1]
 		}
@@ -285,6 +282,26 @@ func (q *queue) take() *batch {
 	return b
 }
 
+// await returns a batch's outcome.
+func (q *queue) await(ctx context.Context, b *batch) error {
+	q.mu.Lock()
+	if b.finished {
+		defer q.mu.Unlock()
+		return b.err
+	}
+	if b.done == nil {
+		b.done = make(chan struct{})
+	}
+	done := b.done
+	q.mu.Unlock()
+	select {
+	case <-done:
+		return b.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // rest reports whether nothing waits; then whoever adds the next record has to have the queue served.
 func (q *queue) rest() bool {
 	q.mu.Lock()
@@ -306,9 +323,12 @@ func (q *queue) finish(b *batch, err error) {
 			c.done(c.first, nil)
 		}
 	}
-	close(b.done)
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	b.finished = true
+	if b.done != nil {
+		close(b.done)
+	}
 	q.bytes -= b.size
 	q.admitAgain()
 	if len(q.free) < 2 && cap(b.buf) <= 2*q.l.o.MaxBatchBytes {

@@ -235,7 +235,7 @@ func (c *committer) sync(tail *segment, b *batch) error {
 	started := time.Now()
 	err := tail.file.Sync()
 	took := time.Since(started)
-	c.l.metrics.fsync.Record(context.Background(), took.Seconds(), c.l.metrics.name)
+	c.l.metrics.fsync.Record(context.Background(), took.Seconds(), c.l.metrics.record...)
 	if b != nil {
 		c.l.traceSync(b, started, took, err)
 	}

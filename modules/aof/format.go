@@ -31,10 +31,17 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // seed starts a checksum with the segment's salt, so that bytes of another use of the file never match.
 func seed(salt uint64, more uint32) uint32 {
-	var b [12]byte
-	binary.LittleEndian.PutUint64(b[:], salt)
-	binary.LittleEndian.PutUint32(b[8:], more)
-	return crc32.Checksum(b[:], castagnoli)
+	// Byte by byte: a slice that is given to package crc32 would be allocated.
+	c := ^uint32(0)
+	for range 8 {
+		c = castagnoli[byte(c)^byte(salt)] ^ c>>8
+		salt >>= 8
+	}
+	for range 4 {
+		c = castagnoli[byte(c)^byte(more)] ^ c>>8
+		more >>= 8
+	}
+	return ^c
 }
 
 func crc(start uint32, b []byte) uint32 { return crc32.Update(start, castagnoli, b) }

@@ -20,9 +20,12 @@ type instruments struct {
 	moves        metric.Float64Histogram
 	failures     metric.Int64Counter
 	name         metric.MeasurementOption
-	levels       [3]metric.MeasurementOption
-	kinds        [backpressures]metric.MeasurementOption
-	observer     metric.Registration
+	// Slices that are passed on as they are: options that are put together for each call would be allocated for each.
+	record   []metric.RecordOption
+	count    []metric.AddOption
+	levels   [3][]metric.RecordOption
+	kinds    [backpressures][]metric.AddOption
+	observer metric.Registration
 }
 
 func newInstruments(l *Log) (*instruments, error) {
@@ -30,11 +33,12 @@ func newInstruments(l *Log) (*instruments, error) {
 	name := attribute.String("log", l.o.Name)
 	i := &instruments{name: metric.WithAttributeSet(attribute.NewSet(name))}
 	for d := range i.levels {
-		i.levels[d] = metric.WithAttributeSet(attribute.NewSet(name, attribute.String("durability", Durability(d).String())))
+		i.levels[d] = []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(name, attribute.String("durability", Durability(d).String())))}
 	}
 	for k := range i.kinds {
-		i.kinds[k] = metric.WithAttributeSet(attribute.NewSet(name, attribute.String("kind", BackpressureKind(k).String())))
+		i.kinds[k] = []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(name, attribute.String("kind", BackpressureKind(k).String())))}
 	}
+	i.record, i.count = []metric.RecordOption{i.name}, []metric.AddOption{i.name}
 	seconds := metric.WithExplicitBucketBoundaries(
 		0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5)
 	var errs [14]error
@@ -109,8 +113,8 @@ func (l *Log) moveFailed(mover string) {
 }
 
 func (i *instruments) batch(b *batch) {
-	i.records.Record(context.Background(), int64(b.count), i.name)
-	i.bytes.Add(context.Background(), int64(len(b.buf)), i.name)
+	i.records.Record(context.Background(), int64(b.count), i.record...)
+	i.bytes.Add(context.Background(), int64(len(b.buf)), i.count...)
 }
 
 // answered records how long the callers of a batch waited for their callbacks.
@@ -120,7 +124,7 @@ func (i *instruments) answered(b *batch) {
 	}
 	now := time.Now()
 	for _, c := range b.calls {
-		i.append.Record(context.Background(), now.Sub(c.started).Seconds(), i.levels[c.level])
+		i.append.Record(context.Background(), now.Sub(c.started).Seconds(), i.levels[c.level]...)
 	}
 }
 

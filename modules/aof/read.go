@@ -86,9 +86,12 @@ func (l *Log) Reader(from Position) (*Reader, error) {
 // which the reader stood were truncated, at either end; it takes a new reader to go on.
 func (r *Reader) Next(ctx context.Context) (Record, error) {
 	for {
-		moved := r.l.movement()
 		rec, err := r.try(ctx)
-		if !errors.Is(err, ErrTail) {
+		if err == nil || !errors.Is(err, ErrTail) {
+			return rec, err
+		}
+		moved := r.l.movement()
+		if rec, err = r.try(ctx); err == nil || !errors.Is(err, ErrTail) { // it may have come meanwhile
 			return rec, err
 		}
 		if moved == nil {
