@@ -78,9 +78,6 @@ func checkSum(key, record []byte) ([]byte, error) {
 	return body, nil
 }
 
-// entrySize is the most that an entry's record takes.
-func entrySize(e *pb.Entry) int { return 1 + binary.MaxVarintLen64 + len(e.Data) + checksumSize }
-
 // appendEntry appends the record of an entry, whose key is given.
 func appendEntry(b, key []byte, e *pb.Entry) []byte {
 	from := len(b)
