@@ -309,15 +309,22 @@ func (h *Host) SendSnapshot(ctx context.Context, to raft.NodeID, m raft.Message,
 
 // carry moves a body, chunk by chunk, until the receiver has all of it.
 func (h *Host) carry(ctx context.Context, way pair, cuts int, p *partial, content io.ReadSeeker) error {
-	if _, err := content.Seek(0, io.SeekStart); err != nil {
+	size, err := content.Seek(0, io.SeekEnd)
+	if err == nil {
+		_, err = content.Seek(0, io.SeekStart)
+	}
+	if err != nil {
 		return fmt.Errorf("memnet: reading the snapshot: %w", err)
+	}
+	if p.bytes == nil {
+		p.bytes = make([]byte, 0, size)
 	}
 	chunk := make([]byte, 64<<10)
 	for at := 0; ; {
 		n, err := io.ReadFull(content, chunk)
 		// What the receiver has counts only if it is the same: another sender's body may have other bytes.
 		if same := p.bytes[at:min(at+n, len(p.bytes))]; !bytes.Equal(same, chunk[:len(same)]) {
-			p.bytes, at = nil, 0
+			p.bytes, at = p.bytes[:0], 0
 			if _, err := content.Seek(0, io.SeekStart); err != nil {
 				return fmt.Errorf("memnet: reading the snapshot: %w", err)
 			}

@@ -10,7 +10,7 @@ import (
 
 type network struct{ *memnet.Network }
 
-const queue = 8 << 20
+const queue = 4 << 20
 
 func (n network) Open(_ *testing.T, id raft.NodeID) raft.Transport { return n.Host(id) }
 func (n network) Address(id raft.NodeID) string                    { return memnet.Address(id) }

@@ -24,7 +24,7 @@ type network struct {
 	earlier   uint64 // bytes of bodies that closed transports have received
 }
 
-const queue = 8 << 20
+const queue = 4 << 20
 
 // quick are options for a machine of one's own, where waiting is of no use.
 func quick(id raft.NodeID) tcpnet.Options {

@@ -17,3 +17,22 @@ func (t *Transport) Cut(from raft.NodeID) {
 		r.link.close()
 	}
 }
+
+// Incoming is how many connections messages come on.
+func (t *Transport) Incoming() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.incoming)
+}
+
+// Claims is how many snapshots wait for the outcome of another one.
+func (t *Transport) Claims() int {
+	t.spool.mu.Lock()
+	defer t.spool.mu.Unlock()
+	return t.spool.waiting
+}
+
+// Hello is what a host says first.
+func Hello(from, to raft.NodeID) []byte {
+	return hello{low: lowest, high: highest, from: from, to: to}.encode()
+}

@@ -18,9 +18,10 @@ type link struct {
 	in    *bufio.Reader
 	frame frameReader
 	dead  time.Duration
-	sent  atomic.Int64 // when the peer last took something, in nanoseconds since epoch
+	sent  atomic.Int64 // when the peer last took much, in nanoseconds since epoch
 
 	writing sync.Mutex // held while a frame is written
+	taken   int        // bytes since sent was set; guarded by writing
 
 	closing sync.Once
 	gone    chan struct{} // closed when the link is
@@ -44,7 +45,8 @@ func (l *link) close() {
 	})
 }
 
-// progress reads for a link. It waits as long as the peer at least takes what is sent to it.
+// progress reads for a link. It waits as long as the peer at least takes what is sent to it: an answer may be due only
+// behind all of that.
 type progress link
 
 func (p *progress) Read(b []byte) (int, error) {
@@ -79,7 +81,11 @@ func (l *link) write(b []byte) error {
 			return err
 		}
 		b = b[n:]
-		l.sent.Store(int64(time.Since(epoch)))
+		// The kernel takes a little even for a peer that is gone, but not much.
+		if l.taken += n; l.taken >= piece {
+			l.taken = 0
+			l.sent.Store(int64(time.Since(epoch)))
+		}
 	}
 	return nil
 }

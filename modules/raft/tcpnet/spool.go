@@ -32,8 +32,9 @@ type spool struct {
 	own  bool // made by openSpool
 	keep time.Duration
 
-	mu     sync.Mutex
-	active map[body]*reception
+	mu      sync.Mutex
+	active  map[body]*reception
+	waiting int // calls of claim that wait for another reception's end
 }
 
 // reception is a snapshot that is being received.
@@ -77,11 +78,15 @@ func (s *spool) claim(b body, l *link) (r *reception, earlier *reception) {
 			return r, nil
 		}
 		installing := old.installing
+		s.waiting++
 		s.mu.Unlock()
 		if !installing {
 			old.link.close()
 		}
 		<-old.done
+		s.mu.Lock()
+		s.waiting--
+		s.mu.Unlock()
 		if old.installed {
 			return nil, old
 		}

@@ -76,6 +76,7 @@ func large(t *testing.T, k *kit) {
 	const n = 8
 	for i := range uint64(n) {
 		a.Send(2, []raft.Message{app(1, i+1, 1<<20)})
+		b.until("messages come", b.count(1, int(i)), nil) // two at a time, which every queue has room for
 	}
 	b.until("all messages come", b.count(1, n), nil)
 	for i, m := range b.from(1) {
@@ -146,7 +147,8 @@ func (h *host) block() (release func()) {
 func overtaking(t *testing.T, k *kit) {
 	a, b := k.open(1), k.open(2)
 	release := b.block()
-	for i := range uint64(64) {
+	const n = 24 // of 64 KiB, which every queue has room for
+	for i := range uint64(n) {
 		a.Send(2, []raft.Message{app(1, i+1, 64<<10)})
 	}
 	a.Send(2, []raft.Message{beat(1, 1)})
@@ -155,7 +157,7 @@ func overtaking(t *testing.T, k *kit) {
 		t.Error("another message came first")
 	}
 	release()
-	b.until("the entries come", b.count(1, 65), nil)
+	b.until("the entries come", b.count(1, n+1), nil)
 }
 
 func overflow(t *testing.T, k *kit) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -23,15 +24,12 @@ func snap(g raft.GroupID, index, term uint64) raft.Message {
 		Metadata: &pb.SnapshotMetadata{Index: proto.Uint64(index), Term: proto.Uint64(term), ConfState: &pb.ConfState{Voters: []uint64{1, 2}}}}}}
 }
 
-// pattern makes a body that doesn't repeat itself soon.
+// pattern makes a body of which no two parts are the same.
 func pattern(seed byte, size int) []byte {
 	b := make([]byte, size)
-	x := uint32(seed) + 1
-	for i := 0; i < size; i += 4 {
-		x = x*1664525 + 1013904223
-		for j := 0; j < 4 && i+j < size; j++ {
-			b[i+j] = byte(x >> (8 * j))
-		}
+	for at := 0; at < size; at += len(fixed) {
+		copy(b[at:], fixed)
+		copy(b[at:], binary.BigEndian.AppendUint64(nil, uint64(seed)<<32|uint64(at)))
 	}
 	return b
 }
@@ -42,6 +40,21 @@ func digest(r io.Reader) (string, error) {
 	h := sha256.New()
 	_, err := io.Copy(h, r)
 	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// carried waits until receivers have so many bytes of bodies.
+func (k *kit) carried(n int64) {
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for k.net.SnapshotBytes() < n {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			k.t.Errorf("of a snapshot only %d bytes were received, not %d", k.net.SnapshotBytes(), n)
+			return
+		}
+	}
 }
 
 // trap is a body that does something once, when it was read up to a place.
@@ -91,10 +104,7 @@ func resumed(t *testing.T, k *kit) {
 	a, b := k.open(1), k.open(2)
 	content := pattern(1, 50<<20)
 	body := &trap{Reader: bytes.NewReader(content), at: 30 << 20, do: func() {
-		// Let a good part of it arrive first.
-		for deadline := time.Now().Add(patience); k.net.SnapshotBytes() < 20<<20 && time.Now().Before(deadline); {
-			time.Sleep(time.Millisecond)
-		}
+		k.carried(20 << 20)
 		k.net.Cut(1, 2)
 	}}
 	m := snap(5, 100, 3)
@@ -114,9 +124,7 @@ func resumedAfterRestart(t *testing.T, k *kit) {
 	const size = 4 << 20
 	content := pattern(2, size)
 	body := &trap{Reader: bytes.NewReader(content), at: 3 << 20, do: func() {
-		for deadline := time.Now().Add(patience); k.net.SnapshotBytes() < 1<<20 && time.Now().Before(deadline); {
-			time.Sleep(time.Millisecond)
-		}
+		k.carried(1 << 20)
 		b.stop()
 		b = k.start(2)
 		b.SetPeer(1, k.net.Address(1))
@@ -134,9 +142,7 @@ func notMixed(t *testing.T, k *kit) {
 	const size = 4 << 20
 	ctx, cancel := context.WithCancel(t.Context())
 	first := &trap{Reader: bytes.NewReader(pattern(1, size)), at: 3 << 20, do: func() {
-		for deadline := time.Now().Add(patience); k.net.SnapshotBytes() < 1<<20 && time.Now().Before(deadline); {
-			time.Sleep(time.Millisecond)
-		}
+		k.carried(1 << 20)
 		cancel()
 	}}
 	if err := a.SendSnapshot(ctx, 2, snap(5, 100, 3), first); err == nil {

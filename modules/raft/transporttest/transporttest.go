@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -229,12 +230,17 @@ func (h *host) Unreachable(to raft.NodeID) {
 	})
 }
 
+// fixed are random bytes that nobody changes.
+var fixed = func() []byte {
+	b := make([]byte, 1<<20+4096)
+	rand.NewChaCha8([32]byte{}).Read(b)
+	return b
+}()
+
 // app is a message with one entry, whose index numbers it.
 func app(g raft.GroupID, n uint64, size int) raft.Message {
 	data := make([]byte, size)
-	for i := range data {
-		data[i] = byte(n + uint64(i)*7)
-	}
+	copy(data, fixed[n%4096:])
 	return raft.Message{Group: g, Message: &pb.Message{Type: pb.MsgApp.Enum(), Term: proto.Uint64(3), LogTerm: proto.Uint64(3), Index: proto.Uint64(n - 1),
 		Entries: []*pb.Entry{{Term: proto.Uint64(3), Index: proto.Uint64(n), Data: data}}}}
 }
