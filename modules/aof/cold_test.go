@@ -244,10 +244,10 @@ func TestTheBucketFails(t *testing.T) {
 		l := tiered(t, t.TempDir(), alone(b))
 		fill(t, l, 420)
 		until(t, l, "all cold", allCold(l))
+		lists := b.Count("list")
 		if err := l.TruncateBefore(200); err != nil {
 			t.Fatal(err)
 		}
-		lists := b.Count("list")
 		until(t, l, "a list", func(aof.Stats) bool { return b.Count("list") > lists })
 		wantAll(t, l, 151, 420)
 	})
