@@ -185,6 +185,9 @@ func (h *Host) Group(id GroupID) *Group {
 	return h.groups[id]
 }
 
+// SetPeer tells where a host is; "" forgets it.
+func (h *Host) SetPeer(id NodeID, address string) { h.o.Transport.SetPeer(id, address) }
+
 // Bootstrap writes the beginning of a group's log, on each of its first members before it is opened there, with the same
 // voters everywhere. It does nothing to a group that is there already.
 func (h *Host) Bootstrap(id GroupID, voters ...NodeID) error {
