@@ -36,3 +36,10 @@ func (t *Transport) Claims() int {
 func Hello(from, to raft.NodeID) []byte {
 	return hello{low: lowest, high: highest, from: from, to: to}.encode()
 }
+
+// busy tells whether a snapshot is being received.
+func (s *spool) busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.active) > 0
+}

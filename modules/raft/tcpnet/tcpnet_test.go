@@ -454,6 +454,9 @@ func TestThePartialFileOfACrashIsNotTrusted(t *testing.T) {
 	if err := a.SendSnapshot(t.Context(), 2, snapshot(7), bytes.NewReader(content)); err != nil {
 		t.Fatal(err)
 	}
+	if n := b.Stats().SnapshotReceived; n != uint64(len(content)) {
+		t.Errorf("%d bytes were received of a body of %d", n, len(content))
+	}
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 1 || !strings.HasPrefix(left[0].Name(), "0000000000000002") {
 		t.Errorf("in the folder is %v, %v: want only what belongs to the other group", left, err)
