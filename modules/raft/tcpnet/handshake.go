@@ -182,7 +182,7 @@ func (t *Transport) dial(ctx context.Context, to raft.NodeID, address string, c 
 		}
 		return nil, err
 	}
-	return newLink(t.counted(conn, c), raw, t.o.DeadAfter, t.o.MaxMessageBytes), nil
+	return newLink(t.counted(conn, c), raw, t.o.DeadAfter, max(t.o.MaxMessageBytes, frameTarget)), nil
 }
 
 func (t *Transport) introduce(ctx context.Context, raw net.Conn, to raft.NodeID, address string, c Class) (net.Conn, error) {
@@ -270,7 +270,7 @@ func (t *Transport) accept(raw net.Conn) {
 		}
 		return
 	}
-	l := newLink(t.counted(conn, h.class), raw, t.o.DeadAfter, t.o.MaxMessageBytes)
+	l := newLink(t.counted(conn, h.class), raw, t.o.DeadAfter, max(t.o.MaxMessageBytes, frameTarget))
 	unbind := context.AfterFunc(t.ctx, l.close)
 	defer unbind()
 	defer l.close()

@@ -13,7 +13,7 @@ import (
 	"github.com/bop-platform/bop/modules/raft"
 )
 
-const chunkSize = 256 << 10
+const chunkSize = frameTarget
 
 // result says what became of a snapshot.
 type result byte

@@ -360,9 +360,16 @@ func TestAMessageThatIsTooLongIsLostAlone(t *testing.T) {
 	a.SetPeer(2, b.Addr().String())
 	long := one()[0]
 	long.Context = make([]byte, 65<<10)
-	a.Send(2, []raft.Message{long, one()[0]})
-	if m := <-sb.received; len(m.Context) != 0 {
-		t.Error("the long message came")
+	short := one()[0]
+	short.Context = make([]byte, 60<<10)
+	a.Send(2, []raft.Message{long, short, short, short}) // more than one may have, together
+	for range 3 {
+		if m := <-sb.received; len(m.Context) != len(short.Context) {
+			t.Error("the long message came")
+		}
+	}
+	if err := a.SendSnapshot(t.Context(), 2, snapshot(1), bytes.NewReader(make([]byte, 300<<10))); err != nil {
+		t.Errorf("a body that is longer than a message may be: %v", err)
 	}
 	if lost := a.Stats().Dropped[tcpnet.TooLarge]; lost != 1 {
 		t.Errorf("%d messages were too long, want 1", lost)
