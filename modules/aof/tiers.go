@@ -121,10 +121,10 @@ func (k Keep) nextAge(all []resident) (at time.Time) {
 	return at
 }
 
-// residents are the sealed segments with a copy in a tier. mu is held.
+// residents are the sealed segments whose best copy is in a tier. mu is held.
 func (l *Log) residents(t Tier) (all []resident) {
 	for _, s := range l.segments {
-		if f := s.forms[t]; f != nil && s.sealed {
+		if f := s.forms[t]; f != nil && s.sealed && f == s.best() {
 			all = append(all, resident{s, f.bytes, s.closed})
 		}
 	}
@@ -134,11 +134,10 @@ func (l *Log) residents(t Tier) (all []resident) {
 // toPack is the segment to be compressed next, nil if none is. mu is held.
 func (l *Log) toPack() *segment {
 	t := &l.o.Tiers
-	wanted := func(s *segment) bool {
-		return s.sealed && !s.bad && s.forms[Hot] != nil && s.forms[Warm] == nil && s.forms[Cold] == nil
-	}
+	packable := func(s *segment) bool { return s.sealed && !s.bad && s.forms[Hot] != nil && s.forms[Warm] == nil }
+	wanted := func(s *segment) bool { return packable(s) && s.forms[Cold] == nil }
 	for _, s := range t.Hot.leaving(l.residents(Hot), t.Clock.Now()) {
-		if wanted(s) {
+		if wanted(s) || packable(s) && l.staysWarm(s) {
 			return s
 		}
 	}
@@ -165,7 +164,7 @@ func (l *Log) toEvict() (forms []evicted) {
 		}
 	}
 	for _, s := range t.Hot.leaving(l.residents(Hot), now) {
-		if s.forms[Warm] != nil || s.forms[Cold] != nil && s.pins == 0 {
+		if s.forms[Warm] != nil || s.forms[Cold] != nil && s.pins == 0 && (s.bad || !l.staysWarm(s)) {
 			evict(s, Hot)
 		}
 	}
@@ -199,6 +198,19 @@ func (l *Log) toEvict() (forms []evicted) {
 		}
 	}
 	return forms
+}
+
+// staysWarm tells whether a segment that has no compressed copy here, and leaves its file, would keep one. mu is held.
+func (l *Log) staysWarm(s *segment) bool {
+	if l.crowded() {
+		return false
+	}
+	k := l.o.Tiers.Warm
+	bytes := s.end
+	if f := s.forms[Cold]; f != nil {
+		bytes = f.bytes
+	}
+	return !slices.Contains(k.leaving(append(l.residents(Warm), resident{s, bytes, s.closed}), l.o.Tiers.Clock.Now()), s)
 }
 
 // evicted is a copy that is to go.

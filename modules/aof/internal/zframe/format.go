@@ -25,9 +25,10 @@ const (
 	summaryEntry = 8
 	summaryFoot  = 8 // length of the summary, checksum
 
-	minFrame = 1 << 10
-	maxFrame = 16 << 20
-	maxMeta  = 64 << 20
+	minFrame   = 1 << 10
+	maxFrame   = 16 << 20
+	minSummary = frameHead + summaryFixed + summaryFoot
+	maxSummary = 64 << 20
 )
 
 var summaryMagic = [8]byte{'B', 'O', 'P', 'Z', 'F', 'R', 'S', 'M'}
@@ -83,16 +84,19 @@ func (s *Summary) Range(i, j int) (off, n int64) {
 	return off, end - off
 }
 
+// summaryBytes is the length of a summary of n frames and so many bytes of the caller's.
+func summaryBytes(n int64, meta int) int64 { return minSummary + summaryEntry*n + int64(meta) }
+
 // plain is the length of frame i's content.
 func (s *Summary) plain(i int) int {
 	return int(min(int64(s.FrameBytes), s.Size-int64(i)*int64(s.FrameBytes)))
 }
 
 func (s *Summary) encode() []byte {
-	size := summaryFixed + summaryEntry*len(s.frames) + len(s.Meta) + summaryFoot
-	b := make([]byte, 0, frameHead+size)
+	size := int(summaryBytes(int64(len(s.frames)), len(s.Meta)))
+	b := make([]byte, 0, size)
 	b = binary.LittleEndian.AppendUint32(b, skippableSummary)
-	b = binary.LittleEndian.AppendUint32(b, uint32(size))
+	b = binary.LittleEndian.AppendUint32(b, uint32(size-frameHead))
 	b = append(b, summaryMagic[:]...)
 	b = binary.LittleEndian.AppendUint32(b, version)
 	b = binary.LittleEndian.AppendUint32(b, uint32(s.FrameBytes))
@@ -105,7 +109,7 @@ func (s *Summary) encode() []byte {
 		b = binary.LittleEndian.AppendUint32(b, f.crc)
 	}
 	b = append(b, s.Meta...)
-	b = binary.LittleEndian.AppendUint32(b, uint32(frameHead+size))
+	b = binary.LittleEndian.AppendUint32(b, uint32(size))
 	return binary.LittleEndian.AppendUint32(b, crc(b))
 }
 
@@ -114,7 +118,7 @@ func decodeSummary(b []byte, at int64) (*Summary, error) {
 	bad := func(reason string) (*Summary, error) {
 		return nil, &CorruptError{"summary", at, reason}
 	}
-	if len(b) < frameHead+summaryFixed+summaryFoot {
+	if len(b) < minSummary {
 		return bad("too short")
 	}
 	if crc(b[:len(b)-4]) != binary.LittleEndian.Uint32(b[len(b)-4:]) {
@@ -176,38 +180,43 @@ func encodeSeekTable(s *Summary, sums []uint32, summary int) []byte {
 const tail = 64 << 10
 
 // ReadSummary reads the summary of a file of so many bytes: in one read if it and the seek table fit in 64 KiB, else in
-// two. Errors: *CorruptError, ErrNewer, and those of r.
+// two, since the seek table's last entry, which the first read has, tells how long the summary is. Only where that entry
+// is damaged it takes a third. Errors: *CorruptError, ErrNewer, and those of r.
 func ReadSummary(r io.ReaderAt, file int64) (*Summary, error) {
+	if file < minSummary+frameHead+seekEntry+seekFoot {
+		return nil, &CorruptError{"file", 0, fmt.Sprintf("%d bytes are too few for a summary and a seek table", file)}
+	}
+	p := part{r: r}
 	n := min(file, tail)
-	b := make([]byte, n)
-	if err := readFull(r, b, file-n); err != nil {
+	b, err := p.at(file-n, n)
+	if err != nil {
 		return nil, err
 	}
-	seek, err := seekTableBytes(b, file)
+	seek, summary, err := seekTableEnd(b, file)
 	if err != nil {
 		return nil, err
 	}
 	end := file - seek // of the summary
-	if end < summaryFoot {
-		return nil, &CorruptError{"seek table", end, "it is longer than the file"}
-	}
-	foot := make([]byte, summaryFoot)
-	if seek+summaryFoot <= n {
-		copy(foot, b[n-seek-summaryFoot:])
-	} else if err := readFull(r, foot, end-summaryFoot); err != nil {
-		return nil, err
-	}
-	size := int64(binary.LittleEndian.Uint32(foot))
-	if size > end || size > maxMeta {
-		return nil, &CorruptError{"summary", end - summaryFoot, "the length at its end is wrong"}
-	}
-	if seek+size <= n {
-		b = b[n-seek-size : n-seek]
-	} else {
-		b = make([]byte, size)
-		if err := readFull(r, b, end-size); err != nil {
+	if summary >= minSummary && summary <= min(end, maxSummary) {
+		if _, err := p.at(end-summary, summary+frameHead); err != nil {
 			return nil, err
 		}
+	}
+	if b, err = p.at(end, frameHead); err != nil {
+		return nil, err
+	}
+	if binary.LittleEndian.Uint32(b) != skippableSeek || int64(binary.LittleEndian.Uint32(b[4:])) != seek-frameHead {
+		return nil, &CorruptError{"seek table", end, "it doesn't begin as its end says"}
+	}
+	if b, err = p.at(end-summaryFoot, summaryFoot); err != nil {
+		return nil, err
+	}
+	size := int64(binary.LittleEndian.Uint32(b))
+	if size < minSummary || size > min(end, maxSummary) {
+		return nil, &CorruptError{"summary", end - summaryFoot, "the length at its end is wrong"}
+	}
+	if b, err = p.at(end-size, size); err != nil {
+		return nil, err
 	}
 	s, err := decodeSummary(b, end-size)
 	if err != nil {
@@ -217,13 +226,11 @@ func ReadSummary(r io.ReaderAt, file int64) (*Summary, error) {
 	return s, nil
 }
 
-// seekTableBytes tells how long the seek table at the end of a file is, whose last bytes are b.
-func seekTableBytes(b []byte, file int64) (int64, error) {
-	bad := func(reason string) (int64, error) {
-		return 0, &CorruptError{"seek table", file - seekFoot, reason}
-	}
-	if len(b) < frameHead+seekFoot {
-		return bad("the file is too short for one")
+// seekTableEnd tells how long the seek table at the end of a file is, whose last bytes are b, and how long the summary
+// before it, by the table's last entry.
+func seekTableEnd(b []byte, file int64) (seek, summary int64, err error) {
+	bad := func(reason string) (int64, int64, error) {
+		return 0, 0, &CorruptError{"seek table", file - seekFoot, reason}
 	}
 	foot := b[len(b)-seekFoot:]
 	if binary.LittleEndian.Uint32(foot[5:]) != seekMagic {
@@ -232,11 +239,31 @@ func seekTableBytes(b []byte, file int64) (int64, error) {
 	if foot[4] != seekChecksum {
 		return bad("its flags are unknown")
 	}
-	n := frameHead + seekEntry*int64(binary.LittleEndian.Uint32(foot)) + seekFoot
-	if n > file {
-		return bad("it is longer than the file")
+	n := int64(binary.LittleEndian.Uint32(foot))
+	seek = frameHead + seekEntry*n + seekFoot
+	if n == 0 || seek > file-minSummary {
+		return bad("the number of its entries is wrong")
 	}
-	return n, nil
+	return seek, int64(binary.LittleEndian.Uint32(b[len(b)-seekFoot-seekEntry:])), nil
+}
+
+// part is what was read last of a file.
+type part struct {
+	r   io.ReaderAt
+	off int64
+	b   []byte
+}
+
+// at returns the n bytes at off, and reads them if they aren't there.
+func (p *part) at(off, n int64) ([]byte, error) {
+	if off < p.off || off+n > p.off+int64(len(p.b)) {
+		b := make([]byte, n)
+		if err := readFull(p.r, b, off); err != nil {
+			return nil, err
+		}
+		p.off, p.b = off, b
+	}
+	return p.b[off-p.off:][:n], nil
 }
 
 // readFull reads all of b.

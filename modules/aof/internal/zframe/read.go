@@ -13,15 +13,16 @@ import (
 )
 
 var decoders = sync.Pool{New: func() any {
-	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxFrame), zstd.WithDecoderLowmem(true))
+	d, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxFrame), zstd.WithDecoderLowmem(true),
+		zstd.WithDecodeAllCapLimit(true)) // never more than there is room for
 	if err != nil {
 		panic(err) // the options are constants
 	}
 	return d
 }}
 
-// Decode returns the content of frame i, whose bytes in the file are packed, in dst if it has room. Damage is a
-// *CorruptError.
+// Decode returns the content of frame i, whose bytes in the file are packed, in dst if it has room. What packed says of
+// itself makes it take no more memory than the frame's length. Damage is a *CorruptError.
 func (s *Summary) Decode(dst []byte, i int, packed []byte) ([]byte, error) {
 	f := s.frames[i]
 	bad := func(reason string) ([]byte, error) {
@@ -30,20 +31,21 @@ func (s *Summary) Decode(dst []byte, i int, packed []byte) ([]byte, error) {
 	if len(packed) != int(f.len) || crc(packed) != f.crc {
 		return bad("checksum mismatch")
 	}
+	n := s.plain(i)
 	var h zstd.Header
-	if err := h.Decode(packed); err != nil || h.Skippable || !h.HasFCS || h.FrameContentSize != uint64(s.plain(i)) {
+	if err := h.Decode(packed); err != nil || h.Skippable || !h.HasFCS || h.FrameContentSize != uint64(n) {
 		return bad("its content has another length than the summary says")
 	}
 	d := decoders.Get().(*zstd.Decoder)
 	defer decoders.Put(d)
-	if cap(dst) < s.plain(i) {
-		dst = make([]byte, 0, s.FrameBytes)
+	if cap(dst) < n {
+		dst = make([]byte, 0, n)
 	}
-	dst, err := d.DecodeAll(packed, dst[:0])
+	dst, err := d.DecodeAll(packed, dst[:0:n])
 	if err != nil {
 		return bad(err.Error())
 	}
-	if len(dst) != s.plain(i) {
+	if len(dst) != n {
 		return bad("its content has another length than the summary says")
 	}
 	return dst, nil

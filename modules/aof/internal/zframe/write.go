@@ -19,7 +19,7 @@ const DefaultFrame = 32 << 10
 type Options struct {
 	FrameBytes int               // of the original in each frame, 1 KiB to 16 MiB; default DefaultFrame
 	Level      zstd.EncoderLevel // default zstd.SpeedDefault
-	Meta       []byte            // kept in the summary
+	Meta       []byte            // kept in the summary, which has at most 64 MiB
 }
 
 // encoders by level: making one costs more than compressing a frame.
@@ -36,7 +36,8 @@ func encoder(level zstd.EncoderLevel) (*zstd.Encoder, func(), error) {
 	return e, func() { pool.Put(e) }, err
 }
 
-// Write stores the first size bytes of src. It holds one frame in memory.
+// Write stores the first size bytes of src. It holds one frame in memory. Errors: those of w and src, io.ErrUnexpectedEOF
+// for a src that ends before size, and that of options which don't fit.
 func Write(w io.Writer, src io.ReaderAt, size int64, o Options) (*Summary, error) {
 	if o.FrameBytes == 0 {
 		o.FrameBytes = DefaultFrame
@@ -44,11 +45,20 @@ func Write(w io.Writer, src io.ReaderAt, size int64, o Options) (*Summary, error
 	if o.FrameBytes < minFrame || o.FrameBytes > maxFrame {
 		return nil, fmt.Errorf("zframe: frames of %d bytes: they have %d to %d", o.FrameBytes, minFrame, maxFrame)
 	}
+	if size < 0 {
+		return nil, fmt.Errorf("zframe: an original of %d bytes", size)
+	}
 	if o.Level == 0 {
 		o.Level = zstd.SpeedDefault
 	}
-	if len(o.Meta) > maxMeta/2 {
-		return nil, fmt.Errorf("zframe: %d bytes of the caller's are too many", len(o.Meta))
+	// Before anything is written: ReadSummary refuses what is longer.
+	n := size / int64(o.FrameBytes)
+	if size%int64(o.FrameBytes) > 0 {
+		n++
+	}
+	if long := summaryBytes(n, len(o.Meta)); long > maxSummary {
+		return nil, fmt.Errorf("zframe: a summary of %d bytes, at most %d: take larger frames than %d bytes, or less Meta than %d",
+			long, maxSummary, o.FrameBytes, len(o.Meta))
 	}
 	enc, done, err := encoder(o.Level)
 	if err != nil {
@@ -62,8 +72,11 @@ func Write(w io.Writer, src io.ReaderAt, size int64, o Options) (*Summary, error
 	var sums []uint32
 	for off := int64(0); off < size; off += int64(len(plain)) {
 		plain = plain[:min(int64(len(plain)), size-off)]
-		if err := readFull(src, plain, off); err != nil {
-			return nil, err
+		if n, err := src.ReadAt(plain, off); n < len(plain) {
+			if err == nil || err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, fmt.Errorf("zframe: reading the original at offset %d of %d: %w", off+int64(n), size, err)
 		}
 		packed = enc.EncodeAll(plain, packed[:0])
 		s.frames = append(s.frames, frame{out.n, uint32(len(packed)), crc(packed)})

@@ -2,17 +2,16 @@ package zframe
 
 import (
 	"bytes"
-	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
-	"slices"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -87,146 +86,81 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 	}
 }
 
-func TestASummaryLongerThanTheFirstReadIsFound(t *testing.T) {
-	plain := make([]byte, 20_000<<10)
-	file, _ := write(t, plain, Options{FrameBytes: 1 << 10, Meta: bytes.Repeat([]byte("m"), 100<<10)})
-	s, err := ReadSummary(bytes.NewReader(file), int64(len(file)))
-	if err != nil || s.Frames() != 20_000 || len(s.Meta) != 100<<10 {
+func TestBadOptionsAreRefusedBeforeAnythingIsWritten(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		size int64
+		o    Options
+	}{
+		{"a frame of a byte", 0, Options{FrameBytes: 1}},
+		{"a frame that is a byte too short", 0, Options{FrameBytes: minFrame - 1}},
+		{"a frame that is a byte too long", 0, Options{FrameBytes: maxFrame + 1}},
+		{"an original of less than nothing", -1, Options{}},
+		{"a level that there isn't", 0, Options{Level: 99}},
+		{"more frames than a summary may have", 8 << 30, Options{FrameBytes: minFrame}},
+		{"a size at the end of the numbers", 1<<63 - 1, Options{}},
+		{"more of the caller's than a summary may have", 0, Options{Meta: make([]byte, maxSummary)}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var file bytes.Buffer
+			if _, err := Write(&file, zeros{}, c.size, c.o); err == nil || file.Len() > 0 {
+				t.Fatalf("%d bytes written, %v", file.Len(), err)
+			}
+		})
+	}
+}
+
+// zeros is an original without end.
+type zeros struct{}
+
+func (zeros) ReadAt(b []byte, _ int64) (int, error) {
+	clear(b)
+	return len(b), nil
+}
+
+func TestTheLargestFrameIsRead(t *testing.T) {
+	plain := make([]byte, maxFrame+5)
+	copy(plain, sample(1<<20, 1)) // a part that can't be compressed
+	file, _ := write(t, plain, Options{FrameBytes: maxFrame})
+	if _, err := Verify(t.Context(), bytes.NewReader(file), int64(len(file))); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestEachFlippedBitIsFound(t *testing.T) {
-	plain := sample(3000, 2)
-	file, _ := write(t, plain, Options{FrameBytes: 1 << 10, Meta: []byte("meta")})
-	regions := map[string]bool{}
-	for i := range file {
-		bad := bytes.Clone(file)
-		bad[i] ^= 1 << (i % 8)
-		_, err := Verify(t.Context(), bytes.NewReader(bad), int64(len(bad)))
-		c := (*CorruptError)(nil)
-		if !errors.As(err, &c) {
-			t.Fatalf("byte %d: %v", i, err)
-		}
-		regions[c.Region] = true
-		s, err := ReadSummary(bytes.NewReader(bad), int64(len(bad)))
-		if err != nil {
-			continue
-		}
-		r := NewReader(bytes.NewReader(bad), s)
-		for off := 0; off < len(plain); off += 500 {
-			b := make([]byte, 500)
-			if n, _ := r.ReadAt(b, int64(off)); !bytes.Equal(b[:n], plain[off:off+n]) {
-				t.Fatalf("byte %d: wrong data", i)
-			}
-		}
-	}
-	for _, want := range []string{"frame 0", "frame 2", "summary", "seek table"} {
-		if !regions[want] {
-			t.Errorf("%s is never named, of %v", want, regions)
-		}
+func TestAnOriginalThatEndsEarlyIsNoDamage(t *testing.T) {
+	_, err := Write(io.Discard, bytes.NewReader(sample(1500, 2)), 3000, Options{FrameBytes: minFrame})
+	if c := (*CorruptError)(nil); !errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &c) {
+		t.Fatal(err)
 	}
 }
 
-func TestATruncatedFileIsRefused(t *testing.T) {
-	file, _ := write(t, sample(3000, 2), Options{FrameBytes: 1 << 10})
-	for n := range file {
-		if _, err := Verify(context.Background(), bytes.NewReader(file[:n]), int64(n)); err == nil {
-			t.Fatalf("%d of %d bytes", n, len(file))
-		}
+// TestOtherReadersFindTheirWay reads by the seek table alone, as the description of zstd's seekable format says.
+func TestOtherReadersFindTheirWay(t *testing.T) {
+	plain := sample(10_000, 2)
+	file, _ := write(t, plain, Options{FrameBytes: minFrame, Meta: []byte("meta")})
+	u32 := func(off int) int { return int(binary.LittleEndian.Uint32(file[off:])) }
+	n := u32(len(file) - 9)
+	table := len(file) - 9 - 12*n - 8
+	if u32(len(file)-4) != 0x8F92EAB1 || file[len(file)-5] != 0x80 || u32(table) != 0x184D2A5E || u32(table+4) != len(file)-table-8 {
+		t.Fatalf("% x", file[table:])
 	}
-}
-
-func TestBadOptionsAreRefused(t *testing.T) {
-	for _, n := range []int{1, 1<<10 - 1, maxFrame + 1} {
-		if _, err := Write(io.Discard, bytes.NewReader(nil), 0, Options{FrameBytes: n}); err == nil {
-			t.Errorf("frames of %d bytes", n)
-		}
+	d, err := zstd.NewReader(nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-func FuzzReadSummary(f *testing.F) {
-	var file bytes.Buffer
-	Write(&file, bytes.NewReader(sample(5000, 2)), 5000, Options{FrameBytes: 1 << 10, Meta: []byte("meta")})
-	f.Add(file.Bytes())
-	f.Fuzz(func(t *testing.T, b []byte) {
-		s, err := ReadSummary(bytes.NewReader(b), int64(len(b)))
-		if err != nil {
-			return
+	defer d.Close()
+	var got []byte
+	at := 0
+	for i := range n {
+		e := table + 8 + 12*i
+		b, err := d.DecodeAll(file[at:at+u32(e)], nil)
+		if err != nil || len(b) != u32(e+4) || len(b) > 0 && int(uint32(xxhash.Sum64(b))) != u32(e+8) {
+			t.Fatalf("frame %d: %d bytes, %v", i, len(b), err)
 		}
-		r := NewReader(bytes.NewReader(b), s)
-		buf := make([]byte, 100)
-		for _, off := range []int64{0, s.Size / 2, s.Size - 1} {
-			if off >= 0 {
-				r.ReadAt(buf, off)
-			}
-		}
-		Verify(context.Background(), bytes.NewReader(b), int64(len(b)))
-	})
-}
-
-func FuzzDecode(f *testing.F) {
-	plain := sample(1000, 2)
-	file, s := write(f, plain, Options{FrameBytes: 1 << 10})
-	_, n := s.Range(0, 1)
-	f.Add(file[:n])
-	f.Fuzz(func(t *testing.T, packed []byte) {
-		s := &Summary{Size: 1000, FrameBytes: 1 << 10, frames: []frame{{0, uint32(len(packed)), crc(packed)}}, at: int64(len(packed))}
-		got, err := s.Decode(nil, 0, packed)
-		if err == nil && len(got) != 1000 {
-			t.Fatalf("%d bytes", len(got))
-		}
-	})
-}
-
-func FuzzRoundTrip(f *testing.F) {
-	f.Add(sample(5000, 2), []byte("meta"))
-	f.Fuzz(func(t *testing.T, plain, meta []byte) {
-		file, _ := write(t, plain, Options{FrameBytes: 1 << 10, Meta: meta})
-		s, err := Verify(context.Background(), bytes.NewReader(file), int64(len(file)))
-		if err != nil || !bytes.Equal(s.Meta, meta) {
-			t.Fatal(err)
-		}
-		got, err := io.ReadAll(io.NewSectionReader(NewReader(bytes.NewReader(file), s), 0, s.Size))
-		if err != nil || !bytes.Equal(got, plain) {
-			t.Fatal(err)
-		}
-	})
-}
-
-func BenchmarkRandomRead(b *testing.B) {
-	plain := sample(8<<20, 2)
-	for _, size := range []int{16, 32, 64, 128} {
-		b.Run(fmt.Sprintf("frames=%dKiB", size), func(b *testing.B) {
-			file, s := write(b, plain, Options{FrameBytes: size << 10})
-			buf := make([]byte, 1<<10)
-			var took []time.Duration
-			for b.Loop() {
-				t := time.Now()
-				r := NewReader(bytes.NewReader(file), s)
-				if _, err := r.ReadAt(buf, rand.Int64N(int64(len(plain)-len(buf)))); err != nil {
-					b.Fatal(err)
-				}
-				took = append(took, time.Since(t))
-			}
-			slices.Sort(took)
-			b.ReportMetric(float64(took[len(took)/2])/1e3, "p50-µs")
-			b.ReportMetric(float64(len(plain))/float64(len(file)), "ratio")
-		})
+		got, at = append(got, b...), at+u32(e)
 	}
-}
-
-func BenchmarkWrite(b *testing.B) {
-	plain := sample(8<<20, 2)
-	for _, level := range []zstd.EncoderLevel{zstd.SpeedFastest, zstd.SpeedDefault} {
-		b.Run(level.String(), func(b *testing.B) {
-			b.SetBytes(int64(len(plain)))
-			for b.Loop() {
-				if _, err := Write(io.Discard, bytes.NewReader(plain), int64(len(plain)), Options{Level: level}); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
+	if !bytes.Equal(got, plain) || at != table {
+		t.Fatalf("%d bytes, the frames end at %d, the table begins at %d", len(got), at, table)
 	}
 }
 
