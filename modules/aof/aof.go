@@ -142,6 +142,7 @@ type Log struct {
 	// arranging is held while segments are removed; it is taken before mu.
 	arranging sync.Mutex
 
+	arrived    chan struct{} // closed when a copy was added, or the bucket has told; nil: nobody waits
 	cache      *Cache
 	cold       cold
 	catalog    catalog

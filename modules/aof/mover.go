@@ -260,6 +260,7 @@ func (l *Log) install(s *segment, f *form) {
 			l.o.Logger.Warn("removing a copy of a truncated segment failed", "file", f.name, "err", err)
 		}
 	}
+	l.arrive()
 	l.look()
 }
 

@@ -228,6 +228,7 @@ func (l *Log) attach(ctx context.Context) error {
 	l.cold.unclean = true
 	l.wakeReaders()
 	l.mu.Unlock()
+	l.arrive()
 	l.look()
 	return nil
 }
@@ -298,7 +299,8 @@ func (l *Log) refuse(err error) error {
 	}
 	l.o.Logger.Error("the bucket isn't used from now on", "bucket", l.bucket().String(), "err", err)
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.cold.refusal = err
+	l.mu.Unlock()
+	l.arrive()
 	return nil
 }
