@@ -193,6 +193,7 @@ func Open(dir string, o Options) (_ *Log, err error) {
 		return nil, err
 	}
 	l.queue.init(l)
+	l.weigh()
 	l.startActors()
 	return l, nil
 }

@@ -6,9 +6,10 @@ import "sync"
 type Budget struct {
 	limit int64
 
-	mu   sync.Mutex
-	used map[*Log]int64
-	sum  int64
+	mu       sync.Mutex
+	used     map[*Log]int64
+	sum      int64
+	reserved int64 // what all logs may still need for what they have admitted
 }
 
 // NewBudget makes a budget of so many bytes. Each log needs room for 6 of its segments.
@@ -25,6 +26,11 @@ func (b *Budget) Used() int64 {
 func (b *Budget) set(l *Log, bytes int64, open bool) {
 	b.mu.Lock()
 	before := b.sum
+	if _, known := b.used[l]; !known && open {
+		b.reserved += l.reserve()
+	} else if known && !open {
+		b.reserved -= l.reserve()
+	}
 	b.sum += bytes - b.used[l]
 	b.used[l] = bytes
 	if !open {
@@ -56,17 +62,24 @@ func (l *Log) localBytes() (n int64) {
 	return n + l.spares.bytes() + l.hydrating.Load()
 }
 
-// tooMuch tells whether with so many local bytes there is no room for the two segments that what was admitted may need.
+// reserve is what the segments may need that what was admitted goes into.
+func (l *Log) reserve() int64 { return 2 * l.o.SegmentBytes }
+
+// tooMuch tells whether with so many local bytes there is no room for the reserve.
 func (l *Log) tooMuch(bytes int64) bool {
 	t := &l.o.Tiers
-	bytes += 2 * l.o.SegmentBytes
+	bytes += l.reserve()
 	if t.LocalBytes > 0 && bytes > t.LocalBytes {
 		return true
 	}
 	if b := t.Budget; b != nil {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return b.sum-b.used[l]+bytes > b.limit
+		others := b.reserved
+		if _, known := b.used[l]; known {
+			others -= l.reserve()
+		}
+		return b.sum-b.used[l]+bytes+others > b.limit
 	}
 	return false
 }

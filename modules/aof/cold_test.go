@@ -3,6 +3,8 @@ package aof_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -179,10 +181,7 @@ func TestTheBucketFails(t *testing.T) {
 		})
 		l := tiered(t, t.TempDir(), alone(b))
 		fill(t, l, 120)
-		until(t, l, "tries", func(aof.Stats) bool { return b.Count("head") > 5 })
-		if w := where(l); w["w"] != 2 {
-			t.Fatal(w)
-		}
+		until(t, l, "tries", func(aof.Stats) bool { return b.Count("head") > 5 && where(l)["w"] == 2 })
 		lying.Store(false)
 		until(t, l, "all cold", allCold(l))
 		wantAll(t, l, 1, 120)
@@ -454,4 +453,85 @@ func TestACrashWhileMovingLosesNothing(t *testing.T) {
 			l.Close()
 		}
 	}
+}
+
+// counting counts the bytes that are got.
+type counting struct {
+	objstore.Bucket
+	bytes atomic.Int64
+}
+
+func (c *counting) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, objstore.Info, error) {
+	body, info, err := c.Bucket.Get(ctx, key, off, n)
+	if n >= 0 {
+		c.bytes.Add(n)
+	}
+	return body, info, err
+}
+
+func TestARecordIsReadFromALargeObjectWithoutFetchingAllOfIt(t *testing.T) {
+	b := &counting{Bucket: objstore.NewMemory()}
+	l := tiered(t, t.TempDir(), func(o *aof.Options) { alone(b)(o); o.SegmentBytes = 8 << 20 })
+	for i := 1; i <= 6000; i++ {
+		if _, err := l.Append(t.Context(), noise(i), aof.OS); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Seal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	until(t, l, "all cold", allCold(l))
+	size := l.Stats().Tier[aof.Cold]
+	before := b.bytes.Load()
+	if got, err := l.ReadAt(t.Context(), 3000); err != nil || string(got) != string(noise(3000)) {
+		t.Fatal(err)
+	}
+	if n := b.bytes.Load() - before; n > size/2 {
+		t.Errorf("%d of %d bytes were fetched for one record", n, size)
+	}
+}
+
+func TestSeveralLogsShareABudget(t *testing.T) {
+	budget := aof.NewBudget(1 << 20)
+	m := objstore.NewMemory()
+	var logs []*aof.Log
+	for i := range 2 {
+		logs = append(logs, tiered(t, t.TempDir(), func(o *aof.Options) {
+			o.Tiers.Bucket, o.Tiers.Prefix, o.Tiers.Budget = m, fmt.Sprint("log-", i), budget
+		}))
+	}
+	for i := 1; i <= 3000; i++ {
+		for _, l := range logs {
+			if _, err := l.Append(t.Context(), noise(i), aof.OS); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if used := budget.Used(); used > 1<<20 {
+			t.Fatalf("%d bytes are used after %d records", used, i)
+		}
+	}
+	if st := logs[0].Stats(); st.Tier[aof.Cold] == 0 {
+		t.Errorf("%+v", st)
+	}
+	if err := logs[0].Close(); err != nil {
+		t.Fatal(err)
+	}
+	if used, left := budget.Used(), logs[1].Stats().Bytes; used > left+1 {
+		t.Errorf("%d bytes are used, the log that is left has %d", used, left)
+	}
+}
+
+func TestSegmentsLeaveByAge(t *testing.T) {
+	c := newClock()
+	l := tiered(t, t.TempDir(), func(o *aof.Options) {
+		o.Tiers.Bucket, o.Tiers.Clock = objstore.NewMemory(), c
+		o.Tiers.Hot.Age, o.Tiers.Warm.Age = time.Hour, 2*time.Hour
+	})
+	fill(t, l, 120)
+	until(t, l, "uploaded", func(aof.Stats) bool { return where(l)["hc"] == 2 })
+	c.pass(61 * time.Minute)
+	until(t, l, "after an hour they are compressed", func(aof.Stats) bool { c.pass(time.Millisecond); return where(l)["wc"] == 2 })
+	c.pass(60 * time.Minute)
+	until(t, l, "after another one in the bucket alone", func(aof.Stats) bool { c.pass(time.Millisecond); return where(l)["c"] == 2 })
+	wantAll(t, l, 1, 120)
 }
