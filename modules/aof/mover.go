@@ -152,7 +152,7 @@ func (l *Log) pack(ctx context.Context) (more bool, err error) {
 	if s != nil {
 		from = s.forms[Hot]
 		from.refs.Add(1)
-		foot = footer{header: s.header, next: s.next, count: s.count, end: s.end, sum: s.sum}
+		foot = footer{header: s.header, next: s.next, count: s.count, end: s.end, sum: s.sum, index: s.index}
 	}
 	l.mu.RUnlock()
 	if s == nil {
@@ -162,7 +162,7 @@ func (l *Log) pack(ctx context.Context) (more bool, err error) {
 	defer from.release()
 	known, err := l.open(ctx, s, from)
 	if err == nil {
-		if foot.index = s.index; known != nil {
+		if known != nil {
 			foot.index = known.index
 		}
 		err = l.packTo(ctx, s, from, &foot)

@@ -25,6 +25,7 @@ type checked struct {
 	next Position // of the segment, as far as is known
 	end  int64
 	last bool // more may follow it
+	more bool // there is another copy
 }
 
 // verify checks all copies and adds what it finds to r.
@@ -42,7 +43,7 @@ func (l *Log) verify(ctx context.Context, r *Report, progress func(done, total i
 				continue
 			}
 			f.refs.Add(1)
-			list = append(list, checked{s, f, s.next, s.end, i == len(l.segments)-1})
+			list = append(list, checked{s, f, s.next, s.end, i == len(l.segments)-1, slices.ContainsFunc(s.forms[:], func(o *form) bool { return o != nil && o != f })})
 			total += f.bytes
 		}
 	}
@@ -77,10 +78,8 @@ func (c *checked) found(r *Report, off int64, first, last Position, reason strin
 	if first == 0 {
 		advice = adviceNone
 	}
-	for _, other := range c.s.forms {
-		if other != nil && other != c.f {
-			advice = adviceOther
-		}
+	if c.more {
+		advice = adviceOther
 	}
 	x := Finding{Name: c.f.name, Offset: off, First: first, Last: last, Reason: reason, Advice: advice}
 	if !slices.ContainsFunc(r.Findings, func(y Finding) bool { return x.Name == y.Name && x.Offset == y.Offset && x.Reason == y.Reason }) {
@@ -121,7 +120,9 @@ func (l *Log) verifyHot(ctx context.Context, r *Report, c *checked) error {
 
 // verifyBatches goes through the batches of src, which is the segment's bytes.
 func (l *Log) verifyBatches(ctx context.Context, r *Report, c *checked, src io.ReaderAt, bytes int64) error {
+	l.mu.RLock()
 	s := *c.s // with its own idea of where it ends
+	l.mu.RUnlock()
 	s.bytes = bytes
 	w := walker{s: &s, src: src, off: dataStart, sum: s.header.prev, chained: true, expect: s.base}
 	if s.sealed {
