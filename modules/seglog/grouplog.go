@@ -25,7 +25,7 @@ type groupLog struct {
 	tail        []*pb.Entry   // the newest ones, up to last
 	tailBytes   int
 	stated      aof.Position // from here on the parent log tells everything about the group but its entries
-	provisional bool         // entries were read whose beginning isn't known yet
+	provisional bool         // nothing that was read yet tells everything about the group but its entries
 }
 
 // run is a stretch of entries of one term, up to the next run.
@@ -42,7 +42,6 @@ func (g *groupLog) take(u *update, at aof.Position, cache int) error {
 	if p := u.Snapshot; p.Index > 0 {
 		g.start, g.settled, g.last = p, p, p.Index
 		g.runs, g.places, g.tail, g.tailBytes = nil, nil, nil, 0
-		g.provisional = false
 	}
 	if u.Members != nil {
 		g.members = u.Members
@@ -53,7 +52,6 @@ func (g *groupLog) take(u *update, at aof.Position, cache int) error {
 			g.runs, g.places, g.tail, g.tailBytes, g.last = nil, nil, nil, 0, p.Index
 		}
 		g.start, g.settled = maxPosition(g.start, p), p
-		g.provisional = false
 	}
 	if err := g.append(u.Entries, at, cache); err != nil {
 		return err
@@ -62,7 +60,7 @@ func (g *groupLog) take(u *update, at aof.Position, cache int) error {
 		g.hard = *u.HardState
 	}
 	if f := u.flags(); f&hasMembers != 0 && f&hasHardState != 0 && f&(hasSnapshot|hasStart) != 0 {
-		g.stated = at
+		g.stated, g.provisional = at, false
 	}
 	return nil
 }
@@ -80,9 +78,10 @@ func (g *groupLog) append(entries []*pb.Entry, at aof.Position, cache int) error
 		return nil
 	}
 	first := entries[0].GetIndex()
-	if g.provisional && g.last == 0 {
-		g.last = first - 1
-		g.start.Index, g.settled.Index = first-1, first-1
+	if g.provisional && first > g.last+1 {
+		// What was before it is cut off, or of a group of that number that was removed since.
+		g.start, g.settled, g.last = raft.Position{Index: first - 1}, raft.Position{Index: first - 1}, first-1
+		g.runs, g.places, g.tail, g.tailBytes = nil, nil, nil, 0
 	}
 	if first > g.last+1 {
 		return fmt.Errorf("group %d: entries from %d don't follow %d", g.id, first, g.last)
