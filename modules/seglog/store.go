@@ -31,7 +31,9 @@ type Store struct {
 	o      StoreOptions
 	l      *aof.Log
 	legacy Legacy
-	buf    []byte // of Write
+
+	writing sync.Mutex // one round at a time
+	buf     []byte     // of a round
 
 	mu        sync.RWMutex
 	groups    map[raft.GroupID]*groupLog
@@ -223,6 +225,8 @@ func (s *Store) Remove(id raft.GroupID) error {
 	if !known {
 		return nil
 	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	return s.write([]update{{Update: raft.Update{Group: id}, removed: true}})
 }
 

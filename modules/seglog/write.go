@@ -22,6 +22,8 @@ const (
 
 // Write implements raft.LogStore.
 func (s *Store) Write(updates []raft.Update) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	list := make([]update, 0, len(updates)+1)
 	s.mu.RLock()
 	closed := s.closed
@@ -182,7 +184,7 @@ func (g *groupLog) carried() []*pb.Entry {
 	return slices.Clone(list)
 }
 
-// write makes updates durable and then known.
+// write makes updates durable and then known. writing is held.
 func (s *Store) write(list []update) error {
 	records, parts, err := s.encode(list)
 	if err != nil {
