@@ -235,7 +235,7 @@ func (l *AOFLog) Committed() Position { return Position(l.l.Durable()) }
 // Damage lists what was found damaged so far.
 func (l *AOFLog) Damage() (list []*LogDamageError) {
 	for _, d := range l.l.Damage() {
-		list = append(list, &LogDamageError{Position(d.First), Position(d.Last), &aof.DamageError{Damage: d}})
+		list = append(list, &LogDamageError{First: Position(d.First), Last: Position(d.Last), Err: &aof.DamageError{Damage: d}})
 	}
 	return list
 }
@@ -251,7 +251,7 @@ func (l *AOFLog) Replay(ctx context.Context, from Position, fn func(Position, Se
 		var d *aof.DamageError
 		switch {
 		case errors.As(err, &d):
-			damage = append(damage, &LogDamageError{Position(d.First), Position(d.Last), err})
+			damage = append(damage, &LogDamageError{First: Position(d.First), Last: Position(d.Last), Err: err})
 			next = max(at, next, d.Last+1)
 		case err != nil:
 			return err

@@ -30,25 +30,28 @@ type ID = page.ID
 
 // DB is one database of a Host. Its methods may be called by many goroutines.
 type DB struct {
-	host     *Host
-	segment  SegmentID
-	identity pagefile.Identity
-	created  time.Time
-	dir      string
-	hooks    pagevfs.Hooks
-	pool     *Pool
-	owner    *actor.PID
-	gone     chan struct{} // closed when the owner is
-	due      atomic.Bool   // a checkpoint is on its way to the owner
-	collect  atomic.Bool   // a collection is
+	host    *Host
+	segment SegmentID
+	created time.Time
+	dir     string
+	hooks   pagevfs.Hooks
+	pool    *Pool
+	owner   *actor.PID
+	gone    chan struct{} // closed when the owner is
+	due     atomic.Bool   // a checkpoint is on its way to the owner
+	collect atomic.Bool   // a collection is
 
 	store atomic.Pointer[pagestore.Store]
 	dead  atomic.Pointer[error] // why the owner has given up
 
 	refused error // why nobody may write; set before the database is published
 
-	mu   sync.Mutex
-	name string
+	// applying is held while a record of a replicated log is applied, and while the database is opened anew.
+	applying sync.Mutex
+
+	mu       sync.Mutex
+	name     string
+	identity pagefile.Identity
 
 	// Only the owner touches it after the opening.
 	file *pagefile.File
@@ -94,11 +97,23 @@ func (db *DB) rename(name string) {
 	db.mu.Unlock()
 }
 
+func (db *DB) ident() pagefile.Identity {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return db.identity
+}
+
+func (db *DB) identify(id pagefile.Identity) {
+	db.mu.Lock()
+	db.identity = id
+	db.mu.Unlock()
+}
+
 // ID is the random id that the database keeps for life.
-func (db *DB) ID() ID { return db.identity.Database }
+func (db *DB) ID() ID { return db.ident().Database }
 
 // Lineage changes when the database gets another history: by import, restore or forced recovery.
-func (db *DB) Lineage() uint64 { return db.identity.Lineage }
+func (db *DB) Lineage() uint64 { return db.ident().Lineage }
 
 // Segment is the database's number in the log.
 func (db *DB) Segment() SegmentID { return db.segment }
@@ -181,8 +196,9 @@ func (h *Host) newDB(segment SegmentID, id pagefile.Identity, name string, creat
 
 // openStore makes a store on base with the options of the host.
 func (h *Host) openStore(segment SegmentID, id pagefile.Identity, base *pagefile.Tree, rollback uint64) *pagestore.Store {
-	return pagestore.New(pagestore.Options{
+	s := pagestore.New(pagestore.Options{
 		Identity:        id,
+		Arrives:         h.replicated != nil,
 		Log:             segmentLog{h.log, segment, h.metrics},
 		TempDir:         h.o.TempDir,
 		TxnMemory:       h.o.TxnMemory,
@@ -193,6 +209,10 @@ func (h *Host) openStore(segment SegmentID, id pagefile.Identity, base *pagefile
 		Released:        func() { h.want(segment, true) },
 		Dropped:         func(cause error) { h.dropped(segment, cause) },
 	}, base)
+	if err := h.standing(); err != nil {
+		s.RefuseWriters(err)
+	}
+	return s
 }
 
 // segmentLog is the log as one store sees it.

@@ -50,6 +50,10 @@ var (
 	ErrOutcomeUnknown = pagestore.ErrOutcomeUnknown
 	// ErrLogFailed: the log takes nothing any more. Committed data can be read; the host must be opened again.
 	ErrLogFailed = errors.New("the log has failed: nothing can be written until the data folder is opened again")
+	// ErrNotLeader is wrapped by NotLeaderError: another server accepts writes.
+	ErrNotLeader = errors.New("this server doesn't lead")
+	// ErrNotFresh: it can't be found out now whether this server knows everything that was committed.
+	ErrNotFresh = errors.New("reads can't be served as fresh as they have to be")
 	// ErrDiverged: the log and the database contradict each other. The database has stopped.
 	ErrDiverged = pagestore.ErrDiverged
 	// ErrFailed: the database is out of service; the wrapped error says why.
@@ -75,6 +79,19 @@ func (e *NewerFormatError) Error() string {
 
 // Unwrap returns ErrNewerFormat.
 func (e *NewerFormatError) Unwrap() error { return ErrNewerFormat }
+
+// NotLeaderError says who accepts writes. It wraps ErrNotLeader.
+type NotLeaderError struct{ Leader string } // "": nobody is known to
+
+func (e *NotLeaderError) Error() string {
+	if e.Leader == "" {
+		return "this server doesn't lead, and no leader is known at present"
+	}
+	return fmt.Sprintf("this server follows; %s leads", e.Leader)
+}
+
+// Unwrap returns ErrNotLeader.
+func (e *NotLeaderError) Unwrap() error { return ErrNotLeader }
 
 // PanicError is a panic that took a database or a connection out of service, and nothing else.
 type PanicError struct {

@@ -5,6 +5,8 @@ go 1.26.0
 require (
 	github.com/asynkron/protoactor-go v0.0.0-20240822202345-3c0e61ca19c9
 	github.com/bop-platform/bop/modules/aof v0.1.0
+	github.com/bop-platform/bop/modules/raft v0.1.0
+	github.com/bop-platform/bop/modules/seglog v0.1.0
 	github.com/cespare/xxhash/v2 v2.3.0
 	github.com/ncruces/go-sqlite3 v0.36.0
 	go.opentelemetry.io/otel v1.47.0

@@ -37,6 +37,7 @@ const (
 type Host struct {
 	o          Options
 	log        Log
+	replicated ReplicatedLog // log, if it is one
 	lock       io.Closer
 	cache      *pagefile.Cache
 	metrics    *metrics
@@ -52,6 +53,11 @@ type Host struct {
 	damage     []error // of the log; set before Open returns
 
 	ddl sync.Mutex // one change to the set of databases at a time
+
+	stance    atomic.Pointer[error] // of a replicated log: why nobody may write here
+	registers sync.Mutex            // one look at the registry at a time
+	unclaimed *recovery             // of a replicated log: segments that the registry hasn't named yet
+	last      SegmentID             // the highest that the registry has named
 
 	mu       sync.Mutex
 	byName   map[string]*DB
@@ -91,6 +97,11 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 			return slog.New(quiet{o.Logger.Handler()})
 		}))
 	}
+	h.replicated, _ = o.Log.(ReplicatedLog)
+	if h.replicated != nil {
+		var err error = &NotLeaderError{}
+		h.stance.Store(&err)
+	}
 	if h.log = o.Log; h.log == nil {
 		if h.log, err = h.openLog(); err != nil {
 			return nil, err
@@ -102,6 +113,11 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	vfs.Register(h.vfsName, &pagevfs.VFS{Main: h.openMain, TempDir: o.TempDir, TempMemory: o.TempMemory})
 	if err := h.recover(ctx); err != nil {
 		return nil, err
+	}
+	if h.replicated != nil {
+		if err := h.replicated.Run(ctx, replica{h}); err != nil {
+			return nil, err
+		}
 	}
 	h.wg.Add(1)
 	go h.watch()

@@ -1,6 +1,10 @@
 package sqlite
 
-import "context"
+import (
+	"context"
+	"io"
+	"time"
+)
 
 // Position numbers the records of a log, from 1.
 type Position uint64
@@ -46,10 +50,79 @@ type Log interface {
 	Close() error
 }
 
+// ReplicatedLog is a Log that several servers share. It leads and follows as they decide among themselves: in place of
+// Lead, a Host calls Replay and then Run, after which records come by Replica.Apply, those of the Host's own proposals
+// too, before their done is called.
+type ReplicatedLog interface {
+	Log
+	// Run begins to call r, one call at a time. It returns when r has been given everything that is known here to be
+	// committed.
+	Run(ctx context.Context, r Replica) error
+	// Leader names the server that leads, "" if none is known to.
+	Leader() string
+	// Fresh returns when reads here see everything that was committed before the call, by whichever server. Leader reads
+	// are refused on other servers with ErrNotLeader; both wrap ErrNotFresh if it can't be known now.
+	Fresh(ctx context.Context, level Consistency) error
+	// Age is how long ago, at most, this server knew everything that was committed then.
+	Age() time.Duration
+	// CatchUp returns when this server, whether it leads or not, has everything that was committed before the call. It
+	// wraps ErrNotFresh if that can't be found out.
+	CatchUp(ctx context.Context) error
+}
+
+// Consistency says what reads may miss.
+type Consistency uint8
+
+const (
+	// Linearizable reads see everything that was committed before they began.
+	Linearizable Consistency = iota
+	// LeaderReads see what the leader has committed; one that was deposed a moment ago and doesn't know may serve old data.
+	LeaderReads
+	// Stale reads see what this server has.
+	Stale
+)
+
+// Replica is what a ReplicatedLog drives: the databases of a Host.
+type Replica interface {
+	// Segments lists the segments that there are.
+	Segments() []SegmentID
+	// Holds tells up to which position a segment has its records, and whether the segment can be at all: one that was
+	// dropped takes no more records.
+	Holds(seg SegmentID) (Position, bool)
+	// Apply takes committed records of a segment, in order.
+	Apply(ctx context.Context, seg SegmentID, records []Committed) error
+	// Advanced says that everything up to a position was applied.
+	Advanced(Position)
+	// Image returns a segment's state as of the last Apply.
+	Image(ctx context.Context, seg SegmentID) (Image, error)
+	// Restore replaces a segment's state by an image that has its records up to a position, durably.
+	Restore(ctx context.Context, seg SegmentID, at Position, image io.Reader) error
+	// Restored says that segments have been restored, and that there are no others.
+	Restored(ctx context.Context, segs []SegmentID) error
+	// Leads says that records are accepted here from now on under an epoch. Everything before was applied.
+	Leads(epoch uint64)
+	// Follows says that none are.
+	Follows()
+}
+
+// Committed is a record and its place in a log. Epoch is the leadership under which the log took it, 0: not known.
+type Committed struct {
+	Position Position
+	Epoch    uint64
+	Record   []byte
+}
+
+// Image is a segment's state as bytes, the same each time they are read.
+type Image interface {
+	io.ReadSeekCloser
+	Size() int64
+}
+
 // LogDamageError says which positions of the log can't be read. It wraps ErrDamaged.
 type LogDamageError struct {
 	First, Last Position
-	Err         error // names file and offset
+	Segment     *SegmentID // whose records they are, if that is known; positions may be unknown then
+	Err         error      // names file and offset
 }
 
 func (e *LogDamageError) Error() string { return e.Err.Error() }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -38,7 +39,13 @@ type (
 	collectDue    struct{} // a snapshot that kept old versions is gone
 	databaseDown  struct{ cause error }
 	tryAgain      struct{}
-	lastOrders    struct { // the host closes: a last checkpoint
+	restoreNow    struct { // an image takes the place of what is here
+		ctx   context.Context
+		at    Position
+		image io.Reader
+		done  chan<- error
+	}
+	lastOrders struct { // the host closes: a last checkpoint
 		ctx  context.Context
 		done chan<- error
 	}
@@ -100,6 +107,8 @@ func (o *owner) Receive(ctx actor.Context) {
 		if db.current().Failed() != nil {
 			panic(m.cause)
 		}
+	case *restoreNow:
+		m.done <- db.restore(m.ctx, m.at, m.image)
 	case *lastOrders:
 		err := db.checkpoint(m.ctx)
 		if err == nil {
@@ -147,6 +156,8 @@ func (o *owner) fail(v any, message any) {
 	case *checkpointNow:
 		m.done <- fmt.Errorf("%w: %w", ErrFailed, cause)
 	case *lastOrders:
+		m.done <- fmt.Errorf("%w: %w", ErrFailed, cause)
+	case *restoreNow:
 		m.done <- fmt.Errorf("%w: %w", ErrFailed, cause)
 	}
 }
@@ -220,7 +231,7 @@ func (db *DB) checkpoint(ctx context.Context) error {
 			return file, nil
 		}
 		var err error
-		fresh, err = h.createPages(db.dir, db.identity, size)
+		fresh, err = h.createPages(db.dir, db.ident(), size)
 		return fresh, err
 	}, func() error {
 		if fresh == nil {
@@ -303,10 +314,15 @@ func (db *DB) reopen() (err error) {
 	old := db.current()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	// What is on its way to the log must have arrived, or it would be missing in what is read from there.
-	if err := old.Quiet(ctx); err != nil {
-		return fmt.Errorf("reopening database %q: waiting for the log: %w", db.Name(), err)
+	// What is on its way to the log must have arrived, or it would be missing in what is read from there. A replicated log
+	// brings it later.
+	if h.replicated == nil {
+		if err := old.Quiet(ctx); err != nil {
+			return fmt.Errorf("reopening database %q: waiting for the log: %w", db.Name(), err)
+		}
 	}
+	db.applying.Lock()
+	defer db.applying.Unlock()
 	if db.file != nil {
 		_ = db.file.Close()
 		db.file = nil
@@ -322,7 +338,7 @@ func (db *DB) reopen() (err error) {
 		base = file.Newest()
 	}
 	from := Position(base.LogPos) + 1
-	s := h.openStore(db.segment, db.identity, base, rollback)
+	s := h.openStore(db.segment, db.ident(), base, rollback)
 	err = h.log.Replay(ctx, from, func(pos Position, seg SegmentID, rec []byte) error {
 		if seg != db.segment {
 			return nil
@@ -337,11 +353,9 @@ func (db *DB) reopen() (err error) {
 		}
 		return fmt.Errorf("reopening database %q: %w", db.Name(), err)
 	}
-	if db.refused != nil {
-		s.RefuseWriters(db.refused)
-	}
 	db.file = file
 	db.store.Store(s)
+	db.stand()
 	h.o.Logger.Info("database is back in service", "database", db.Name(), "txid", s.Heads().Committed.TXID)
 	return nil
 }

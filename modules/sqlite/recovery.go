@@ -35,7 +35,11 @@ type recovery struct {
 // recover reads page files and log, begins a leadership, and starts the databases that the registry names.
 func (h *Host) recover(ctx context.Context) error {
 	r := &recovery{h, map[SegmentID]*found{}}
-	defer r.abandon()
+	if h.replicated != nil {
+		h.unclaimed = r
+	} else {
+		defer r.abandon()
+	}
 	if err := r.scan(); err != nil {
 		return err
 	}
@@ -57,10 +61,12 @@ func (h *Host) recover(ctx context.Context) error {
 			epoch = max(epoch, f.store.Heads().Committed.Epoch)
 		}
 	}
-	if _, err := h.log.Lead(ctx, epoch); err != nil {
-		return err
+	if h.replicated == nil {
+		if _, err := h.log.Lead(ctx, epoch); err != nil {
+			return err
+		}
+		h.unwatch = h.log.Watch(h.leadershipLost)
 	}
-	h.unwatch = h.log.Watch(h.leadershipLost)
 	h.supervisor = h.system.Root.Spawn(actor.PropsFromProducer(
 		func() actor.Actor { return supervisor{} },
 		actor.WithSupervisor(actor.NewOneForOneStrategy(maxRestarts, restartsWithin, func(any) actor.Directive { return actor.RestartDirective })),
@@ -86,6 +92,19 @@ func damages(err error) (list []*LogDamageError) {
 // doubt keeps the databases that may have lost transactions from being written: what is left of them can be read and
 // exported. A database is beyond doubt if it has a record after the damage that follows, or stands in its page file.
 func (r *recovery) doubt(lost []*LogDamageError) {
+	for _, d := range lost {
+		if d.Segment == nil {
+			continue
+		}
+		r.h.damage = append(r.h.damage, d)
+		r.h.o.Logger.Error("the log of a database is damaged, it may have lost transactions", "segment", uint64(*d.Segment), "error", d)
+		if f := r.segments[*d.Segment]; f != nil && f.store != nil && f.err == nil {
+			f.doubt = fmt.Errorf("the database can only be read, it may have lost transactions: %w", errors.Join(d, f.gap))
+		}
+	}
+	if lost = slices.DeleteFunc(lost, func(d *LogDamageError) bool { return d.Segment != nil }); len(lost) == 0 {
+		return
+	}
 	slices.SortFunc(lost, func(a, b *LogDamageError) int { return cmp.Compare(a.First, b.First) })
 	lost = slices.CompactFunc(lost, func(a, b *LogDamageError) bool { return a.First == b.First })
 	for _, d := range lost {
@@ -204,14 +223,14 @@ func (r *recovery) take(db *DB) *found {
 	}
 	delete(r.segments, db.segment)
 	if f.store == nil {
-		f.id = db.identity
+		f.id = db.ident()
 		if f.err == nil {
 			r.store(f)
 		} else {
-			f.store = r.h.openStore(db.segment, db.identity, pagefile.Empty(), 0)
+			f.store = r.h.openStore(db.segment, db.ident(), pagefile.Empty(), 0)
 		}
 	}
-	if f.id != db.identity {
+	if f.id != db.ident() {
 		f.err = errors.Join(f.err, fmt.Errorf("%w: the folder of segment %d holds database %s", pagestore.ErrForeign, db.segment, f.id.Database))
 	}
 	db.file = f.file
@@ -223,8 +242,8 @@ func (r *recovery) take(db *DB) *found {
 	}
 	if f.doubt != nil {
 		db.refused = f.doubt
-		f.store.RefuseWriters(f.doubt)
 	}
+	db.stand()
 	return f
 }
 

@@ -58,6 +58,9 @@ func (h *Host) openRegistry(ctx context.Context, r *recovery) error {
 	h.segments[systemSegment] = db
 	h.mu.Unlock()
 	h.registry = db
+	if h.replicated != nil {
+		return h.reconcile(ctx)
+	}
 
 	var rows []registryRow
 	var last int64
@@ -120,6 +123,7 @@ func (h *Host) openRegistry(ctx context.Context, r *recovery) error {
 }
 
 type registryRow struct {
+	ready    bool
 	segment  SegmentID
 	identity pagefile.Identity
 	name     string
@@ -127,8 +131,8 @@ type registryRow struct {
 }
 
 func readRegistry(c *sqlite3.Conn) (rows []registryRow, err error) {
-	err = query(c, `SELECT segment, id, lineage, name, created FROM databases`, func(s *sqlite3.Stmt) error {
-		r := registryRow{segment: SegmentID(s.ColumnInt64(0)), name: s.ColumnText(3), created: time.UnixMicro(s.ColumnInt64(4))}
+	err = query(c, `SELECT segment, id, lineage, name, created, state = 'ready' FROM databases`, func(s *sqlite3.Stmt) error {
+		r := registryRow{segment: SegmentID(s.ColumnInt64(0)), name: s.ColumnText(3), created: time.UnixMicro(s.ColumnInt64(4)), ready: s.ColumnBool(5)}
 		copy(r.identity.Database[:], s.ColumnRawBlob(1))
 		r.identity.Lineage = uint64(s.ColumnInt64(2))
 		rows = append(rows, r)
@@ -269,13 +273,31 @@ func (h *Host) create(ctx context.Context, name, state string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := h.newDB(segment, id, name, created)
-	db.store.Store(h.openStore(segment, id, pagefile.Empty(), 0))
+	return h.ensure(registryRow{segment: segment, identity: id, name: name, created: created}), nil
+}
+
+// ensure starts a database that the registry names, if it isn't there.
+func (h *Host) ensure(row registryRow) *DB {
+	h.registers.Lock()
+	defer h.registers.Unlock()
+	if db := h.bySegment(row.segment); db != nil {
+		return db
+	}
+	db := h.newDB(row.segment, row.identity, row.name, row.created)
+	if h.unclaimed != nil {
+		if f := h.unclaimed.take(db); f.err != nil {
+			h.o.Logger.Error("database is out of service", "database", row.name, "error", f.err)
+		}
+	} else {
+		db.store.Store(h.openStore(row.segment, row.identity, pagefile.Empty(), 0))
+	}
 	h.start(db)
 	h.mu.Lock()
-	h.segments[segment] = db
+	h.segments[row.segment] = db
+	h.last = max(h.last, row.segment)
 	h.mu.Unlock()
-	return db, nil
+	db.stand()
+	return db
 }
 
 // Drop removes a database. Its open connections fail from then on.
@@ -299,23 +321,44 @@ func (h *Host) drop(ctx context.Context, db *DB) error {
 	}); err != nil {
 		return err
 	}
+	if h.replicated != nil {
+		// The log tells everyone, this server too.
+		select {
+		case <-db.gone:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	h.detach(db)
+	if err := db.current().Quiet(ctx); err != nil {
+		return err
+	}
+	h.retire(db)
+	return nil
+}
+
+// detach takes a database out of service for good.
+func (h *Host) detach(db *DB) {
 	h.mu.Lock()
-	delete(h.byName, db.Name())
+	if h.byName[db.Name()] == db {
+		delete(h.byName, db.Name())
+	}
 	delete(h.segments, db.segment)
 	h.mu.Unlock()
 	db.pool.close()
 	db.current().Fail(ErrClosed)
 	h.system.Root.Stop(db.owner)
 	<-db.gone
-	if err := db.current().Quiet(ctx); err != nil {
-		return err
-	}
+}
+
+// retire removes what a database has on disk.
+func (h *Host) retire(db *DB) {
 	db.current().Close()
 	if db.file != nil {
 		_ = db.file.Close()
 	}
 	h.remove(db.segment)
-	return nil
 }
 
 // remove deletes the files of a segment. If that fails, the next opening of the folder does it.

@@ -32,7 +32,10 @@ type assembly struct {
 
 // Apply takes a committed record from the log at pos, in log order. It must not be used while proposals are pending.
 // ErrDiverged and ErrForeign stop the database.
-func (s *Store) Apply(pos uint64, rec []byte) (Applied, error) {
+func (s *Store) Apply(pos uint64, rec []byte) (Applied, error) { return s.apply(pos, 0, rec) }
+
+// apply takes a committed record whose epoch must be that of the log there, unless epoch is 0.
+func (s *Store) apply(pos, epoch uint64, rec []byte) (Applied, error) {
 	heads := s.Heads()
 	st := heads.Committed
 	if pos <= heads.Position && st.TXID > 0 {
@@ -46,7 +49,7 @@ func (s *Store) Apply(pos uint64, rec []byte) (Applied, error) {
 	if r.Database != s.o.Identity.Database || r.Lineage != s.o.Identity.Lineage {
 		return Passed, fmt.Errorf("log position %d: %w", pos, ErrForeign)
 	}
-	if r.Prev != st.TXID || r.TXID != st.TXID+1 || r.Epoch < st.Epoch {
+	if r.Prev != st.TXID || r.TXID != st.TXID+1 || r.Epoch < st.Epoch || epoch != 0 && r.Epoch != epoch {
 		s.dropParts()
 		return Passed, nil
 	}
@@ -156,7 +159,10 @@ func (s *Store) finish(pos uint64, r *record.Record, st page.State) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.pending) > 0 {
-		return fmt.Errorf("transaction %d arrived while others are proposed here", r.TXID)
+		if !s.o.Arrives {
+			return fmt.Errorf("transaction %d arrived while others are proposed here", r.TXID)
+		}
+		s.dropLocked() // they stood on what is superseded now
 	}
 	s.soil()
 	s.install(changes, next)

@@ -184,6 +184,15 @@ func (s *Store) acknowledge(p *Pending, pos uint64, err error) {
 	var result error
 	var cause error
 	switch {
+	case err == nil && s.o.Arrives:
+		// Arrive has told, unless the record was taken under another leadership than it names: everyone passes over it.
+		if !slices.Contains(s.pending, p) {
+			s.mu.Unlock()
+			return
+		}
+		s.dropLocked()
+		s.orphans = slices.DeleteFunc(s.orphans, func(o *Pending) bool { return o == p })
+		result = fmt.Errorf("%w: the leadership ended before the log took it", ErrNotCommitted)
 	case err == nil && !p.dropped && len(s.pending) > 0 && s.pending[0] == p:
 		s.pending[0] = nil
 		s.pending = s.pending[1:]
@@ -208,6 +217,7 @@ func (s *Store) acknowledge(p *Pending, pos uint64, err error) {
 		if !p.dropped {
 			s.dropLocked()
 		}
+		s.orphans = slices.DeleteFunc(s.orphans, func(o *Pending) bool { return o == p })
 	}
 	p.rec = nil
 	due := s.logged > s.o.CheckpointBytes || s.bytes > s.o.CheckpointBytes
@@ -243,6 +253,9 @@ func (s *Store) dropLocked() {
 	floor := s.committed.TXID
 	for _, p := range s.pending {
 		p.dropped = true
+		if s.o.Arrives {
+			s.orphans = append(s.orphans, p)
+		}
 		for _, no := range p.pages {
 			chain := s.pages[no]
 			k := len(chain)

@@ -35,6 +35,8 @@ type Options struct {
 	HighWater int64
 	// CheckpointBytes is how many bytes of records, or of versions in memory, call for a checkpoint.
 	CheckpointBytes int64
+	// Arrives says that the log hands every committed record to Arrive, before it answers a proposal with success.
+	Arrives bool
 	// Changed is called, without locks, when a checkpoint is called for; it must not block.
 	Changed func()
 	// Dropped is called, without locks, after speculative versions were dropped.
@@ -56,6 +58,7 @@ type Store struct {
 	position  uint64 // of committed in the log
 	executed  page.State
 	pending   []*Pending // proposed, not acknowledged, in order
+	orphans   []*Pending // dropped, and their fate isn't known
 	rollback  uint64     // rollback epoch
 	drops     []drop     // one for each time the rollback epoch moved
 	snaps     []*Snapshot
@@ -206,6 +209,7 @@ func (s *Store) Fail(cause error) {
 	for _, p := range s.pending {
 		p.resolve(fmt.Errorf("%w: %w", ErrOutcomeUnknown, cause))
 	}
+	s.giveUp(cause)
 	for _, w := range s.waiters {
 		w.done <- s.failed
 	}

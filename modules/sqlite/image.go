@@ -1,0 +1,225 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"github.com/bop-platform/bop/modules/sqlite/internal/page"
+	"github.com/bop-platform/bop/modules/sqlite/internal/pagefile"
+	"github.com/bop-platform/bop/modules/sqlite/internal/pagestore"
+)
+
+// An image of a database is a header of 96 bytes and all its pages in order. docs/formats/image.md has the bytes.
+const (
+	imageMagic   = "BOPDBIMG"
+	imageVersion = 1
+	imageHeader  = 96
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// image reads a snapshot as an image.
+type image struct {
+	sn   pagestore.Snapshot
+	head []byte
+	at   int64
+	no   uint32 // of the page in buf
+	buf  []byte
+	data []byte
+}
+
+// image pins the committed state.
+func (db *DB) image() (Image, error) {
+	i := &image{}
+	if err := db.current().Pin(&i.sn, false); err != nil {
+		return nil, err
+	}
+	id := db.ident()
+	i.head = encodeImage(id, i.sn.State, i.sn.Position)
+	i.buf = make([]byte, i.sn.State.Size)
+	return i, nil
+}
+
+func encodeImage(id pagefile.Identity, st page.State, pos uint64) []byte {
+	b := make([]byte, imageHeader)
+	copy(b, imageMagic)
+	le := binary.LittleEndian
+	le.PutUint32(b[8:], imageVersion)
+	le.PutUint32(b[12:], st.Size)
+	copy(b[16:], id.Database[:])
+	for i, v := range []uint64{id.Lineage, uint64(st.TXID), st.Epoch, uint64(st.Pages), st.Checksum, uint64(st.Time), pos} {
+		le.PutUint64(b[32+8*i:], v)
+	}
+	le.PutUint32(b[92:], crc32.Checksum(b[:92], castagnoli))
+	return b
+}
+
+func decodeImage(b []byte) (id pagefile.Identity, st page.State, err error) {
+	le := binary.LittleEndian
+	switch {
+	case len(b) != imageHeader || string(b[:8]) != imageMagic:
+		return id, st, fmt.Errorf("%w: it is no image of a database", ErrDamaged)
+	case le.Uint32(b[8:]) > imageVersion:
+		return id, st, &NewerFormatError{"an image of a database", le.Uint32(b[8:]), imageVersion}
+	case crc32.Checksum(b[:92], castagnoli) != le.Uint32(b[92:]):
+		return id, st, fmt.Errorf("%w: checksum of an image's header", ErrDamaged)
+	}
+	copy(id.Database[:], b[16:])
+	v := func(i int) uint64 { return le.Uint64(b[32+8*i:]) }
+	id.Lineage = v(0)
+	st = page.State{TXID: TXID(v(1)), Epoch: v(2), Size: le.Uint32(b[12:]), Pages: uint32(v(3)), Checksum: v(4), Time: int64(v(5))}
+	if st.Pages > 0 && !page.ValidSize(st.Size) || v(3) > 1<<32-2 {
+		return id, st, fmt.Errorf("%w: an image with impossible sizes", ErrDamaged)
+	}
+	return id, st, nil
+}
+
+// Size implements Image.
+func (i *image) Size() int64 {
+	return imageHeader + int64(i.sn.State.Size)*int64(i.sn.State.Pages)
+}
+
+// Seek implements io.Seeker.
+func (i *image) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += i.at
+	case io.SeekEnd:
+		offset += i.Size()
+	}
+	if offset < 0 {
+		return i.at, errors.New("seeking before an image's beginning")
+	}
+	i.at = offset
+	return offset, nil
+}
+
+// Read implements io.Reader.
+func (i *image) Read(b []byte) (int, error) {
+	if i.at < imageHeader {
+		n := copy(b, i.head[i.at:])
+		i.at += int64(n)
+		return n, nil
+	}
+	if i.at >= i.Size() {
+		return 0, io.EOF
+	}
+	size := int64(i.sn.State.Size)
+	no := uint32((i.at-imageHeader)/size) + 1
+	if no != i.no {
+		data, _, err := i.sn.Page(no, i.buf)
+		if err != nil {
+			return 0, fmt.Errorf("page %d: %w", no, err)
+		}
+		i.no, i.data = no, data
+	}
+	n := copy(b, i.data[(i.at-imageHeader)%size:])
+	i.at += int64(n)
+	return n, nil
+}
+
+// Close implements io.Closer.
+func (i *image) Close() error {
+	i.sn.Release()
+	return nil
+}
+
+// restore replaces the database by an image, which has the log's records up to at. It is called by the owner.
+func (db *DB) restore(ctx context.Context, at Position, r io.Reader) error {
+	head := make([]byte, imageHeader)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return fmt.Errorf("reading the image: %w", err)
+	}
+	id, st, err := decodeImage(head)
+	if err != nil {
+		return err
+	}
+	if st.Pages == 0 {
+		// An empty database has no page file, and needs none.
+		db.applying.Lock()
+		defer db.applying.Unlock()
+		if st.TXID == 0 {
+			db.replace(id, nil)
+			return nil
+		}
+		return fmt.Errorf("%w: an image without pages at transaction %d", ErrDamaged, st.TXID)
+	}
+	file, err := db.receive(ctx, id, st, at, r)
+	if err != nil {
+		return err
+	}
+	db.applying.Lock()
+	defer db.applying.Unlock()
+	old := db.file
+	db.file = file
+	db.replace(id, file)
+	if old != nil {
+		_ = old.Close()
+	}
+	db.host.o.Logger.Info("database was restored from a snapshot", "database", db.Name(), "txid", uint64(st.TXID), "pages", st.Pages)
+	return nil
+}
+
+// receive writes an image's pages into a new page file that takes the old one's place on disk.
+func (db *DB) receive(ctx context.Context, id pagefile.Identity, st page.State, at Position, r io.Reader) (_ *pagefile.File, err error) {
+	h := db.host
+	f, err := h.createPages(db.dir, id, st.Size)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			_ = f.Close()
+		}
+	}()
+	c, err := f.Checkpoint()
+	if err != nil {
+		return nil, err
+	}
+	var sum uint64
+	buf := make([]byte, st.Size)
+	for no := uint32(1); no <= st.Pages; no++ {
+		if _, err = io.ReadFull(r, buf); err == nil && ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
+		if err == nil {
+			s := page.Sum(no, buf)
+			sum ^= s
+			err = c.Put(no, buf, s, false)
+		}
+		if err != nil {
+			c.Abort()
+			return nil, fmt.Errorf("page %d of %d: %w", no, st.Pages, err)
+		}
+	}
+	if sum != st.Checksum {
+		c.Abort()
+		return nil, fmt.Errorf("%w: the image's pages don't have its checksum", ErrDamaged)
+	}
+	t, err := c.Commit(st, uint64(at))
+	if err != nil {
+		return nil, err
+	}
+	t.Release()
+	return f, h.adoptPages(db.dir)
+}
+
+// replace puts the database on another page file, or on none. What connections have seen may be gone: they are stale.
+// applying is held.
+func (db *DB) replace(id pagefile.Identity, file *pagefile.File) {
+	old := db.current()
+	base := pagefile.Empty()
+	if file != nil {
+		base = file.Newest()
+	}
+	db.identify(id)
+	s := db.host.openStore(db.segment, id, base, old.Heads().Rollback+1)
+	db.store.Store(s)
+	old.Close()
+	db.dead.Store(nil)
+	db.stand()
+}
