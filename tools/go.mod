@@ -91,6 +91,8 @@ require (
 require (
 	filippo.io/edwards25519 v1.2.0 // indirect
 	github.com/bop-platform/bop/modules/aof v0.1.0
+	github.com/bop-platform/bop/modules/raft v0.1.0
+	github.com/bop-platform/bop/modules/seglog v0.1.0
 	github.com/hashicorp/raft v1.7.3
 	github.com/hashicorp/raft-wal v0.4.2
 	github.com/jackc/pgpassfile v1.0.0 // indirect

@@ -82,7 +82,7 @@ func appendCell(ctx context.Context, o options, table *strings.Builder, appender
 	for n := range 5*o.rounds + 1 {
 		for i := range all {
 			i = (i + n) % len(all) // nobody is always behind the same one
-			r, err := appendFor(ctx, length, appenders, rec, all[i].append)
+			r, err := appendFor(ctx, length, appenders, func(int) error { return all[i].append(rec) })
 			if err == nil {
 				err = all[i].lib.trim()
 			}
@@ -133,7 +133,7 @@ type appendRound struct {
 }
 
 // appendFor lets appenders append for a while.
-func appendFor(ctx context.Context, length time.Duration, appenders int, rec []byte, do func([]byte) error) (r appendRound, err error) {
+func appendFor(ctx context.Context, length time.Duration, appenders int, do func(appender int) error) (r appendRound, err error) {
 	waits := make([][]time.Duration, appenders)
 	errs := make([]error, appenders)
 	for i := range waits {
@@ -147,7 +147,7 @@ func appendFor(ctx context.Context, length time.Duration, appenders int, rec []b
 	for i := range appenders {
 		wg.Go(func() {
 			for at := time.Now(); at.Sub(started) < length && errs[i] == nil; {
-				errs[i] = do(rec)
+				errs[i] = do(i)
 				now := time.Now()
 				waits[i], at = append(waits[i], now.Sub(at)), now
 			}

@@ -37,6 +37,8 @@ var sections = []section{
 	{"aof-reopen", "Opening a log of 1 GiB", reopen},
 	{"aof-warm", "Random reads of compressed segments", readWarm},
 	{"sqlite", "Durable inserts and reads through database/sql", goBench("./modules/sqlite/...")},
+	{"raft", "Raft commits, three nodes on one machine", raftCommits},
+	{"raft-groups", "Raft commits in many groups, three nodes on one machine", raftGroups},
 	{"wire", "Point SELECT through PostgreSQL's port", pointSelect},
 }
 

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// raftTargets are the shares of the floor's rate that bop's raft is to reach, by proposers.
+var raftTargets = map[int]float64{1: 0.75, 64: 0.6, 256: 0.4}
+
+// groupsTarget is the share of one group's rate that many groups are to reach together.
+const (
+	groupsTarget = 0.7
+	manyGroups   = 16
+)
+
+// raftCommits compares commits of commands with the floor and with the peer, in turns.
+func raftCommits(ctx context.Context, o options) (string, error) {
+	var table strings.Builder
+	table.WriteString(`Three members in one process, over loopback TCP, each with its log on the same disk; state machines that do nothing.
+The floor is three files and no consensus: the leader writes and syncs while two followers do, and answers when two have
+it, with batches of up to 1024. The peer's tuned form has MaxAppendEntries 1024 and BatchApplyCh. Targets are shares of
+the floor in the same run, and more than the peer in each of its forms; they are for the log store that servers use.
+
+| bytes | proposers | what | commits/s | p50 | p99 | of the floor | target |
+|---|---|---|---|---|---|---|---|
+`)
+	for _, size := range []int{128, 1 << 10} {
+		for _, proposers := range []int{1, 64, 256} {
+			results, err := raftCell(ctx, o, replicaKinds(), proposers, size)
+			if err != nil {
+				return "", err
+			}
+			best := 0.0 // of the peer
+			for _, r := range results[1+len(logKinds):] {
+				best = max(best, r.rate)
+			}
+			for i, r := range results {
+				verdict := ""
+				if i == 1 {
+					verdict = fmt.Sprintf("≥ %.2f: %s; ahead of the peer: %s", raftTargets[proposers], met(r.ratio >= raftTargets[proposers]), met(r.rate > best))
+				}
+				fmt.Fprintf(&table, "| %d | %d | %s | %.0f | %v | %v | %.2f | %s |\n", size, proposers, r.name, r.rate, r.p50, r.p99, r.ratio, verdict)
+			}
+		}
+	}
+	return table.String(), nil
+}
+
+// raftGroups compares many groups on three hosts with one.
+func raftGroups(ctx context.Context, o options) (string, error) {
+	var table strings.Builder
+	fmt.Fprintf(&table, `Three hosts in one process as above, commands of 128 B; the same number of proposers in all, over one group or over %d.
+The target is a share of the rate of one group on the same log store in the same run.
+
+| proposers | log store | groups | commits/s | p50 | p99 | of one group | target |
+|---|---|---|---|---|---|---|---|
+`, manyGroups)
+	for _, store := range logKinds {
+		kinds := []replicaKind{
+			{"1", startBopRaft(store, 1, sameLeader)},
+			{fmt.Sprintf("%d, all led by one host", manyGroups), startBopRaft(store, manyGroups, sameLeader)},
+			{fmt.Sprintf("%d, led by all hosts", manyGroups), startBopRaft(store, manyGroups, spreadLeaders)},
+		}
+		for _, proposers := range []int{64, 256} {
+			results, err := raftCell(ctx, o, kinds, proposers, 128)
+			if err != nil {
+				return "", err
+			}
+			for i, r := range results {
+				verdict := ""
+				if i > 0 && store.name == logKinds[0].name {
+					verdict = fmt.Sprintf("≥ %.2f: %s", groupsTarget, met(r.ratio >= groupsTarget))
+				}
+				fmt.Fprintf(&table, "| %d | %s | %s | %.0f | %v | %v | %.2f | %s |\n", proposers, store.name, r.name, r.rate, r.p50, r.p99, r.ratio, verdict)
+			}
+		}
+	}
+	return table.String(), nil
+}
+
+// raftResult is what one kind did in a cell.
+type raftResult struct {
+	name     string
+	rate     float64
+	p50, p99 time.Duration
+	ratio    float64 // to the first kind: the median of the rounds' ratios
+}
+
+// raftCell measures all kinds in turns, with so many proposers of commands of one size.
+func raftCell(ctx context.Context, o options, kinds []replicaKind, proposers, size int) (_ []raftResult, err error) {
+	dir, err := os.MkdirTemp("", "bop-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	var all []*replicas
+	defer func() {
+		for _, r := range all {
+			err = errors.Join(err, r.close())
+		}
+	}()
+	for i, k := range kinds {
+		own := filepath.Join(dir, fmt.Sprint(i))
+		if err := os.Mkdir(own, 0o700); err != nil {
+			return nil, err
+		}
+		r, err := k.start(ctx, own)
+		if err != nil {
+			return nil, fmt.Errorf("starting %s: %w", k.name, err)
+		}
+		r.name = k.name
+		all = append(all, r)
+	}
+	command := record(size, 1)
+	rounds := make([][]appendRound, len(all))
+	for n := range 2*o.rounds + 1 {
+		for i := range all {
+			i = (i + n) % len(all) // nobody is always behind the same one
+			r, err := appendFor(ctx, o.duration/6, proposers, func(proposer int) error { return all[i].commit(proposer, command) })
+			if err != nil {
+				return nil, fmt.Errorf("%d proposers of %d bytes: %s: %w", proposers, size, all[i].name, err)
+			}
+			if n > 0 { // the first round warms up
+				rounds[i] = append(rounds[i], r)
+			}
+		}
+	}
+	var results []raftResult
+	for i, r := range all {
+		var rates, ratios []float64
+		var waits []time.Duration
+		for n, round := range rounds[i] {
+			rates, ratios = append(rates, round.rate), append(ratios, round.rate/rounds[0][n].rate)
+			waits = append(waits, round.waits...)
+		}
+		result := raftResult{name: r.name, rate: middle(rates), ratio: middle(ratios)}
+		result.p50, result.p99 = percentiles(waits)
+		results = append(results, result)
+	}
+	return results, nil
+}
+
+func met(ok bool) string {
+	if ok {
+		return "met"
+	}
+	return "**missed**"
+}
