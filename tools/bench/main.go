@@ -39,6 +39,7 @@ var sections = []section{
 	{"sqlite", "Durable inserts and reads through database/sql", goBench("./modules/sqlite/...")},
 	{"raft", "Raft commits, three nodes on one machine", raftCommits},
 	{"raft-groups", "Raft commits in many groups, three nodes on one machine", raftGroups},
+	{"cluster", "Replicated inserts through PostgreSQL's port", replicatedInserts},
 	{"wire", "Point SELECT through PostgreSQL's port", pointSelect},
 }
 

@@ -69,6 +69,7 @@ func pointSelect(ctx context.Context, o options) (string, error) {
 // sample is one measurement.
 type sample struct {
 	rate     float64
+	count    int
 	p50, p99 time.Duration
 }
 
@@ -93,6 +94,28 @@ func fill(ctx context.Context, url string) error {
 }
 
 func measure(ctx context.Context, url string, connections int, d time.Duration) (sample, error) {
+	return queryFor(ctx, []string{url}, `SELECT id, name, balance FROM point WHERE id = $1`, connections, d, func(c *pgx.Conn) error {
+		return readRow(ctx, c, 1+rand.Int32N(benchRows))
+	})
+}
+
+// statement is the name of the one that queryFor prepares.
+const statement = "measured"
+
+// readRow reads a row by its id with the statement, and checks what it got.
+func readRow(ctx context.Context, c *pgx.Conn, want int32) error {
+	var id int32
+	var name string
+	var balance int64
+	err := c.QueryRow(ctx, statement, want).Scan(&id, &name, &balance)
+	if err == nil && (id != want || balance != int64(want-1)*7) {
+		err = fmt.Errorf("asked for row %d, got %d with balance %d", want, id, balance)
+	}
+	return err
+}
+
+// queryFor makes connections to the servers in turns, prepares a statement on each and has each call do for a while.
+func queryFor(ctx context.Context, urls []string, query string, connections int, d time.Duration, do func(*pgx.Conn) error) (sample, error) {
 	var mu sync.Mutex
 	var all []time.Duration
 	var errs []error
@@ -100,12 +123,12 @@ func measure(ctx context.Context, url string, connections int, d time.Duration) 
 	begin := make(chan struct{})
 	conns := make([]*pgx.Conn, connections)
 	for i := range conns {
-		c, err := pgx.Connect(ctx, url)
+		c, err := pgx.Connect(ctx, urls[i%len(urls)])
 		if err != nil {
 			return sample{}, err
 		}
 		defer c.Close(ctx)
-		if _, err := c.Prepare(ctx, "point", `SELECT id, name, balance FROM point WHERE id = $1`); err != nil {
+		if _, err := c.Prepare(ctx, statement, query); err != nil {
 			return sample{}, err
 		}
 		conns[i] = c
@@ -116,16 +139,9 @@ func measure(ctx context.Context, url string, connections int, d time.Duration) 
 			var took []time.Duration
 			var err error
 			for end := time.Now().Add(d); time.Now().Before(end) && err == nil; {
-				var id int32
-				var name string
-				var balance int64
-				want := 1 + rand.Int32N(benchRows)
 				t := time.Now()
-				err = c.QueryRow(ctx, "point", want).Scan(&id, &name, &balance)
+				err = do(c)
 				took = append(took, time.Since(t))
-				if err == nil && (id != want || balance != int64(want-1)*7) {
-					err = fmt.Errorf("asked for row %d, got %d with balance %d", want, id, balance)
-				}
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -141,5 +157,5 @@ func measure(ctx context.Context, url string, connections int, d time.Duration) 
 		return sample{}, err
 	}
 	slices.Sort(all)
-	return sample{rate: float64(len(all)) / elapsed, p50: all[len(all)/2], p99: all[len(all)*99/100]}, nil
+	return sample{rate: float64(len(all)) / elapsed, count: len(all), p50: all[len(all)/2], p99: all[len(all)*99/100]}, nil
 }
