@@ -30,6 +30,10 @@ type replica struct {
 	memberAt uint64 // index of the change that made members
 	accepted uint64 // index of the last snapshot that Raft took: its members hold from then on
 
+	finished []finished // what the state machine has applied and that hasn't taken effect yet
+	known    uint64     // commit index that is on disk for sure
+	asked    uint64     // commit index that is on its way there because a change of members waits for it
+
 	proposals proposals
 	proposing []*proposal // those that are being handed to Raft
 	reads     reads
@@ -43,6 +47,12 @@ type work struct {
 	sends   []*pb.Message // to other members
 	ended   []ending      // callers to be told
 	changed bool          // leader, role or term
+}
+
+// finished is what a state machine has applied.
+type finished struct {
+	m       *pb.Message
+	results []any
 }
 
 // ending is a caller's answer.
@@ -73,7 +83,8 @@ func newReplica(o replicaOptions) (*replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &replica{group: o.group, id: o.id, log: o.logger, applied: first.Start, members: first.Members, memberAt: first.Start.Index}
+	r := &replica{group: o.group, id: o.id, log: o.logger, applied: first.Start, members: first.Members, memberAt: first.Start.Index,
+		known: first.HardState.Commit}
 	v := &view{store: o.store, group: o.group, snapshot: o.snapshot, failed: o.failed}
 	r.rn, err = etcd.NewRawNode(&etcd.Config{
 		ID: uint64(o.id), ElectionTick: o.election, HeartbeatTick: o.heartbeat, Storage: v,
@@ -134,14 +145,67 @@ func (r *replica) tick() {
 
 // step takes a message of another member, or an answer of this one's storage.
 func (r *replica) step(m *pb.Message) {
+	if m.GetType() == pb.MsgStorageAppendResp && len(m.GetContext()) > 0 {
+		r.known = max(r.known, binary.BigEndian.Uint64(m.GetContext()))
+		r.finish()
+		r.take()
+		return
+	}
 	if err := r.rn.Step(m); err != nil && !errors.Is(err, etcd.ErrStepPeerNotFound) && !errors.Is(err, etcd.ErrProposalDropped) {
 		r.log.Debug("a message was refused", "type", m.GetType().String(), "from", m.GetFrom(), "err", err)
 	}
 	r.take()
 }
 
-// applied notes that a state machine has applied what m carried; results are those of the entries with commands.
+// done notes that a state machine has applied what m carried; results are those of the entries with commands.
 func (r *replica) done(m *pb.Message, results []any) {
+	r.finished = append(r.finished, finished{m, results})
+	r.finish()
+}
+
+// finish lets what was applied take effect, in order. A change of members waits until the log store has a commit index
+// that covers it: a member that is started again applies it then before it can ask for votes. Otherwise it might lead by
+// the members of before, which need not overlap with those of now.
+func (r *replica) finish() {
+	for len(r.finished) > 0 {
+		f := r.finished[0]
+		if r.changes(f.m) > r.known {
+			r.remember(r.changes(f.m))
+			return
+		}
+		r.finished = r.finished[1:]
+		r.conclude(f.m, f.results)
+	}
+}
+
+// changes is the index of the last change of members in m, 0 if there is none.
+func (r *replica) changes(m *pb.Message) (at uint64) {
+	for _, e := range m.GetEntries() {
+		if e.GetType() != pb.EntryNormal {
+			at = e.GetIndex()
+		}
+	}
+	return at
+}
+
+// remember has the commit index written, behind everything that is on its way to the disk.
+func (r *replica) remember(index uint64) {
+	if r.asked >= index {
+		return
+	}
+	r.asked = index
+	h := r.rn.BasicStatus().HardState
+	term, vote, commit := h.GetTerm(), h.GetVote(), max(h.GetCommit(), index)
+	r.out.appends = append(r.out.appends, &pb.Message{
+		Type: pb.MsgStorageAppend.Enum(), To: new(uint64(etcd.LocalAppendThread)), From: new(uint64(r.id)), Term: &term, Vote: &vote, Commit: &commit,
+		Responses: []*pb.Message{{
+			Type: pb.MsgStorageAppendResp.Enum(), To: new(uint64(r.id)), From: new(uint64(etcd.LocalAppendThread)), Context: binary.BigEndian.AppendUint64(nil, commit),
+		}},
+	})
+}
+
+// conclude makes what was applied take effect.
+func (r *replica) conclude(m *pb.Message, results []any) {
 	k := 0
 	for _, e := range m.GetEntries() {
 		at := Position{e.GetIndex(), e.GetTerm()}
@@ -155,7 +219,9 @@ func (r *replica) done(m *pb.Message, results []any) {
 			result = results[k]
 			k++
 		}
-		r.applied = at
+		if at.Index > r.applied.Index {
+			r.applied = at
+		}
 		r.proposals.decided(r, at, result)
 	}
 	r.reads.advance(r)

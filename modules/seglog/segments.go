@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -43,7 +44,8 @@ type Image interface {
 type Application interface {
 	// Segments lists the segments that there are already.
 	Segments() []SegmentID
-	// Segment returns the state machine of a segment. The first entry of a new one calls for it, or a snapshot.
+	// Segment returns the state machine of a segment. The first entry of a new one calls for it, or a snapshot. nil: the
+	// segment is gone for good, what still comes for it is of no use to anybody.
 	Segment(id SegmentID) (FSM, error)
 	// Restored is called after a snapshot: other segments than those are gone, at is what all stand at.
 	Restored(ids []SegmentID, at raft.Position) error
@@ -220,29 +222,58 @@ func (s *Segments) adopt(ctx context.Context) error {
 
 // Bind gives the segments their state machines, and those the entries that they lack.
 func (s *Segments) Bind(ctx context.Context, app Application) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.app = app
+	s.mu.Lock()
+	ids := slices.Collect(maps.Keys(s.list))
+	s.mu.Unlock()
 	for _, id := range app.Segments() {
-		if s.list[id] == nil {
-			if _, err := s.open(id); err != nil {
-				return err
-			}
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
 		}
 	}
-	for _, x := range s.list {
-		if err := s.bind(ctx, x); err != nil {
+	slices.Sort(ids)
+	for _, id := range ids {
+		x, err := s.bound(ctx, id)
+		if err != nil {
 			return err
+		}
+		if x == nil {
+			if err := s.Forget(id); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (s *Segments) bind(ctx context.Context, x *segment) error {
-	fsm, err := s.app.Segment(x.id)
-	if err != nil {
-		return fmt.Errorf("seglog: state machine of segment %d: %w", x.id, err)
+// bound returns a segment that has its state machine, nil if it is gone. It is called by one goroutine at a time.
+func (s *Segments) bound(ctx context.Context, id SegmentID) (*segment, error) {
+	s.mu.Lock()
+	x := s.list[id]
+	s.mu.Unlock()
+	if x != nil && x.fsm != nil {
+		return x, nil
 	}
+	fsm, err := s.app.Segment(id)
+	if err != nil {
+		return nil, fmt.Errorf("seglog: state machine of segment %d: %w", id, err)
+	}
+	if fsm == nil {
+		return nil, nil
+	}
+	if x == nil {
+		s.mu.Lock()
+		x, err = s.open(id)
+		s.mu.Unlock()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return x, s.bind(ctx, x, fsm)
+}
+
+// bind gives a segment its state machine, and that what it lacks.
+func (s *Segments) bind(ctx context.Context, x *segment, fsm FSM) error {
 	x.fsm, x.has = fsm, fsm.Applied()
 	f, err := x.feed(ctx, x.has+1)
 	if err != nil {
@@ -313,17 +344,8 @@ func (s *Segments) Apply(ctx context.Context, entries []raft.Entry) ([]any, erro
 
 // apply gives entries to a segment.
 func (s *Segments) apply(ctx context.Context, id SegmentID, entries []raft.Entry) error {
-	s.mu.Lock()
-	x := s.list[id]
-	var err error
-	if x == nil {
-		x, err = s.open(id)
-	}
-	if err == nil && x.fsm == nil {
-		err = s.bind(ctx, x)
-	}
-	s.mu.Unlock()
-	if err != nil {
+	x, err := s.bound(ctx, id)
+	if err != nil || x == nil {
 		return err
 	}
 	n, err := x.move(ctx, entries, s.fail)

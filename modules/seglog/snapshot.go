@@ -162,21 +162,13 @@ func (s *Segments) Restore(ctx context.Context, at raft.Position, body io.Reader
 	return s.failure
 }
 
-func (s *Segments) restore(ctx context.Context, p part, body io.Reader) (err error) {
-	s.mu.Lock()
-	x := s.list[p.segment]
-	if x == nil {
-		x, err = s.open(p.segment)
-	}
-	if err == nil && x.fsm == nil {
-		err = s.bind(ctx, x)
-	}
-	s.mu.Unlock()
+func (s *Segments) restore(ctx context.Context, p part, body io.Reader) error {
+	x, err := s.bound(ctx, p.segment)
 	if err != nil {
 		return err
 	}
 	img := &io.LimitedReader{R: body, N: p.size}
-	if p.at.Index > x.has {
+	if x != nil && p.at.Index > x.has {
 		if err := x.fsm.Restore(ctx, p.at, img); err != nil {
 			return err
 		}

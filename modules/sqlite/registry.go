@@ -264,6 +264,9 @@ func (h *Host) create(ctx context.Context, name, state string) (*DB, error) {
 	id, created := newIdentity(), time.Now()
 	var segment SegmentID
 	err := h.transact(ctx, func(c *sqlite3.Conn) error {
+		if err := c.Exec(registrySchema); err != nil {
+			return err
+		}
 		return query(c, `INSERT INTO databases (id, lineage, name, created, state) VALUES (?, ?, ?, ?, ?) RETURNING segment`,
 			func(s *sqlite3.Stmt) error {
 				segment = SegmentID(s.ColumnInt64(0))

@@ -166,10 +166,21 @@ func (l *Log) open(ctx context.Context, r sqlite.Replica) error {
 	}
 	l.group.Store(g)
 	l.wg.Go(func() { l.watch(g) })
-	if s := g.Status(); len(s.Voters) == 1 && s.Voters[0] == l.o.Node {
+	// What was known to be committed when the server stopped, changes of members included.
+	known := g.Status().Commit
+	if _, err := g.Wait(ctx, func(s raft.Status) bool { return s.Applied >= known }); err != nil {
+		return err
+	}
+	if l.alone(g) {
 		return g.Campaign() // nobody else could
 	}
 	return nil
+}
+
+// alone tells whether this server is the only one that votes.
+func (l *Log) alone(g *raft.Group) bool {
+	s := g.Status()
+	return len(s.Voters) == 1 && s.Voters[0] == l.o.Node
 }
 
 // Run implements sqlite.ReplicatedLog.
@@ -177,14 +188,10 @@ func (l *Log) Run(ctx context.Context, r sqlite.Replica) error {
 	if err := l.open(ctx, r); err != nil {
 		return err
 	}
-	g := l.Group()
-	if s := g.Status(); len(s.Voters) == 1 && s.Voters[0] == l.o.Node {
-		_, err := l.leading(ctx, 0)
-		return err
+	if !l.alone(l.Group()) {
+		return nil
 	}
-	// What was known to be committed when the server stopped.
-	known := g.Status().Commit
-	_, err := g.Wait(ctx, func(s raft.Status) bool { return s.Applied >= known })
+	_, err := l.leading(ctx, 0)
 	return err
 }
 
@@ -378,7 +385,7 @@ func (l *Log) Fresh(ctx context.Context, level sqlite.Consistency) error {
 
 // confirm finds out whether this server still leads.
 func (l *Log) confirm(ctx context.Context, g *raft.Group) error {
-	if s := g.Status(); len(s.Voters) == 1 {
+	if l.alone(g) {
 		return nil // nobody else could lead
 	}
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
