@@ -32,10 +32,13 @@ const (
 	Messages   Class = iota // all but those below
 	Heartbeats              // MsgHeartbeat and MsgHeartbeatResp
 	Snapshots
+	Streams // of the application: see Transport.Dial
 	classes
 )
 
-func (c Class) String() string { return [...]string{"messages", "heartbeats", "snapshots"}[c] }
+func (c Class) String() string {
+	return [...]string{"messages", "heartbeats", "snapshots", "streams"}[c]
+}
 
 // status is how the accepting side answers a hello.
 type status byte
@@ -46,9 +49,10 @@ const (
 	wrongNode
 	wrongVersion
 	notAllowed
+	refused
 )
 
-var reasons = [...]error{wrongCluster: ErrWrongCluster, wrongNode: ErrWrongNode, wrongVersion: ErrVersion, notAllowed: ErrNotAllowed}
+var reasons = [...]error{wrongCluster: ErrWrongCluster, wrongNode: ErrWrongNode, wrongVersion: ErrVersion, notAllowed: ErrNotAllowed, refused: ErrNoStreams}
 
 // hello is what each side says first. The dialling side names the versions that it speaks; the other one the version
 // that it chose, twice, and a status.
@@ -163,15 +167,23 @@ func (t *Transport) verify(conn net.Conn, id raft.NodeID) error {
 
 // dial connects to a host and introduces itself.
 func (t *Transport) dial(ctx context.Context, to raft.NodeID, address string, c Class) (*link, error) {
-	ctx, cancel := context.WithTimeout(ctx, t.o.DialTimeout)
-	defer cancel()
-	raw, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	conn, raw, err := t.connect(ctx, to, address, c)
 	if err != nil {
 		return nil, err
 	}
+	return newLink(t.counted(conn, c), raw, t.o.DeadAfter, max(t.o.MaxMessageBytes, frameTarget)), nil
+}
+
+// connect is dial without what frames need.
+func (t *Transport) connect(ctx context.Context, to raft.NodeID, address string, c Class) (conn, raw net.Conn, err error) {
+	ctx, cancel := context.WithTimeout(ctx, t.o.DialTimeout)
+	defer cancel()
+	if raw, err = (&net.Dialer{}).DialContext(ctx, "tcp", address); err != nil {
+		return nil, nil, err
+	}
 	// Closing the connection is what ends a handshake whose time is up.
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
-	conn, err := t.introduce(ctx, raw, to, address, c)
+	conn, err = t.introduce(ctx, raw, to, address, c)
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}
@@ -180,9 +192,9 @@ func (t *Transport) dial(ctx context.Context, to raft.NodeID, address string, c 
 		if ctx.Err() != nil {
 			err = fmt.Errorf("%w (%w)", err, context.Cause(ctx))
 		}
-		return nil, err
+		return nil, nil, err
 	}
-	return newLink(t.counted(conn, c), raw, t.o.DeadAfter, max(t.o.MaxMessageBytes, frameTarget)), nil
+	return conn, raw, nil
 }
 
 func (t *Transport) introduce(ctx context.Context, raw net.Conn, to raft.NodeID, address string, c Class) (net.Conn, error) {
@@ -194,18 +206,10 @@ func (t *Transport) introduce(ctx context.Context, raw net.Conn, to raft.NodeID,
 		return nil, err
 	}
 	own := hello{low: lowest, high: highest, class: c, cluster: t.o.Cluster, from: t.o.Node, to: to}
-	if _, err := conn.Write(own.encode()); err != nil {
-		return nil, err
-	}
-	h, err := readHello(conn)
-	if err != nil {
-		return nil, err
-	}
+	h, err := exchange(conn, own)
 	switch {
-	case h.status != accepted && int(h.status) < len(reasons):
-		return nil, fmt.Errorf("refused: %w", reasons[h.status])
-	case h.status != accepted:
-		return nil, fmt.Errorf("%w: refused with status %d", ErrProtocol, h.status)
+	case err != nil:
+		return nil, err
 	case h.cluster != t.o.Cluster:
 		return nil, ErrWrongCluster
 	case h.from != to || h.to != t.o.Node:
@@ -214,6 +218,23 @@ func (t *Transport) introduce(ctx context.Context, raw net.Conn, to raft.NodeID,
 		return nil, fmt.Errorf("%w: it chose %d", ErrVersion, h.high)
 	}
 	return conn, nil
+}
+
+// exchange says hello and reads the answer.
+func exchange(conn net.Conn, own hello) (hello, error) {
+	if _, err := conn.Write(own.encode()); err != nil {
+		return hello{}, err
+	}
+	h, err := readHello(conn)
+	switch {
+	case err != nil:
+		return h, err
+	case h.status != accepted && int(h.status) < len(reasons):
+		return h, fmt.Errorf("refused: %w", reasons[h.status])
+	case h.status != accepted:
+		return h, fmt.Errorf("%w: refused with status %d", ErrProtocol, h.status)
+	}
+	return h, nil
 }
 
 // welcome is the accepting side of introduce.
@@ -231,8 +252,14 @@ func (t *Transport) welcome(ctx context.Context, raw net.Conn) (net.Conn, hello,
 	}
 	answer := hello{low: highest, high: highest, class: h.class, cluster: t.o.Cluster, from: t.o.Node, to: h.from}
 	switch {
+	case h.joins() && t.o.AcceptJoin != nil && h.from != t.o.Node:
+		if err = t.verify(conn, h.from); err != nil {
+			answer.status = notAllowed
+		}
 	case !bytes.Equal(h.cluster[:], t.o.Cluster[:]):
 		answer.status = wrongCluster
+	case h.class == Streams && t.o.Accept == nil:
+		answer.status = refused
 	case h.to != t.o.Node || h.from == t.o.Node:
 		answer.status = wrongNode
 	case h.low > highest || h.high < lowest:
@@ -254,8 +281,8 @@ func (t *Transport) welcome(ctx context.Context, raw net.Conn) (net.Conn, hello,
 	return conn, h, err
 }
 
-// accept serves a connection that somebody made, to its end.
-func (t *Transport) accept(raw net.Conn) {
+// accept serves a connection that somebody made, to its end. leave gives up its place among the connections.
+func (t *Transport) accept(raw net.Conn, leave func()) {
 	defer raw.Close()
 	ctx, cancel := context.WithTimeout(t.ctx, t.o.DialTimeout)
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
@@ -268,6 +295,11 @@ func (t *Transport) accept(raw net.Conn) {
 		if t.ctx.Err() == nil {
 			t.o.Logger.Warn("raft: refused a connection", "remote", raw.RemoteAddr().String(), "peer", uint64(h.from), "error", err)
 		}
+		return
+	}
+	if h.class == Streams {
+		leave()
+		t.stream(conn, raw, h)
 		return
 	}
 	l := newLink(t.counted(conn, h.class), raw, t.o.DeadAfter, max(t.o.MaxMessageBytes, frameTarget))

@@ -39,14 +39,14 @@ type counters struct {
 
 // Traffic is what went in one direction, or came, in one class.
 type Traffic struct {
-	Messages uint64 // 0 in Snapshots
+	Messages uint64 // 0 in Snapshots and Streams
 	Bytes    uint64 // on the wire, without what TLS and TCP add
 }
 
 // Stats are sums since New, and what waits now.
 type Stats struct {
-	Sent, Received [3]Traffic // by Class
-	Connects       [3]uint64  // connections made by this host, by Class
+	Sent, Received [4]Traffic // by Class
+	Connects       [4]uint64  // connections made by this host, by Class
 	Dropped        [4]uint64  // messages, by Loss
 	// SnapshotSent and SnapshotReceived are bytes of snapshots' bodies.
 	SnapshotSent, SnapshotReceived uint64
@@ -59,7 +59,7 @@ func (t *Transport) Stats() Stats {
 	s := Stats{Queued: map[raft.NodeID]int{}, SnapshotSent: c.bodySent.Load(), SnapshotReceived: c.bodyReceived.Load()}
 	for i := range classes {
 		s.Sent[i].Bytes, s.Received[i].Bytes, s.Connects[i] = c.sentBytes[i].Load(), c.receivedBytes[i].Load(), c.connects[i].Load()
-		if i != Snapshots {
+		if i < Snapshots {
 			s.Sent[i].Messages, s.Received[i].Messages = c.sent[i].Load(), c.received[i].Load()
 		}
 	}
@@ -134,7 +134,7 @@ func (t *Transport) observe() (metric.Registration, error) {
 			o.ObserveInt64(bytes, int64(s.Received[i].Bytes), in)
 			o.ObserveInt64(bytes, int64(s.Sent[i].Bytes), out)
 			o.ObserveInt64(reconnects, int64(s.Connects[i]), with(class))
-			if i != Snapshots {
+			if i < Snapshots {
 				o.ObserveInt64(messages, int64(s.Received[i].Messages), in)
 				o.ObserveInt64(messages, int64(s.Sent[i].Messages), out)
 			}

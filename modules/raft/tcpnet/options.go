@@ -36,6 +36,8 @@ var (
 	ErrDead = errors.New("tcpnet: nothing heard from the peer")
 	// ErrBusy: the peer takes as many snapshots as it may already.
 	ErrBusy = errors.New("tcpnet: peer takes no further snapshot at present")
+	// ErrNoStreams: the host takes no streams.
+	ErrNoStreams = errors.New("tcpnet: host takes no streams")
 	// ErrChanged: the body that the peer has isn't the one that was sent. It is sent again from its start.
 	ErrChanged = errors.New("tcpnet: snapshot arrived with other bytes than were sent")
 )
@@ -76,6 +78,15 @@ type Options struct {
 	MaxMessageBytes int
 	// MaxConnections bounds the connections that peers have made to this host. Default 1024.
 	MaxConnections int
+
+	// Accept gets the streams that other members open with Dial, each in a goroutine of its own. It owns them; they are
+	// closed when it returns. nil refuses them.
+	Accept func(stream net.Conn, from raft.NodeID)
+	// AcceptJoin gets the streams of hosts that aren't members yet (the function Dial), whose certificate was verified like
+	// that of a member. nil refuses them.
+	AcceptJoin func(stream net.Conn, from raft.NodeID)
+	// MaxStreams bounds the streams that are taken at the same time. Default 10,000.
+	MaxStreams int
 
 	// DialTimeout bounds connecting and the handshake, on both sides. Default 5 s.
 	DialTimeout time.Duration
@@ -123,6 +134,7 @@ func (o *Options) defaults() error {
 	orElse(&o.MaxMessageBytes, 64<<20)
 	o.MaxMessageBytes = min(max(o.MaxMessageBytes, 4<<10), 1<<30)
 	orElse(&o.MaxConnections, 1024)
+	orElse(&o.MaxStreams, 10_000)
 	orElse(&o.DialTimeout, 5*time.Second)
 	orElse(&o.PingEvery, 3*time.Second)
 	orElse(&o.DeadAfter, 4*o.PingEvery)

@@ -28,6 +28,7 @@ type Transport struct {
 	limiter        *limiter
 	spool          *spool
 	receiving      chan struct{} // a place for each snapshot that may be received
+	streaming      chan struct{} // a place for each stream that may be open
 
 	// ctx ends with Close, which waits for wg: everything that may call the handler or has a file open.
 	ctx    context.Context
@@ -59,7 +60,8 @@ func New(o Options) (*Transport, error) {
 	if err := o.defaults(); err != nil {
 		return nil, err
 	}
-	t := &Transport{o: o, peers: map[raft.NodeID]*peer{}, incoming: map[origin]*link{}, receiving: make(chan struct{}, o.MaxSnapshots)}
+	t := &Transport{o: o, peers: map[raft.NodeID]*peer{}, incoming: map[origin]*link{}, receiving: make(chan struct{}, o.MaxSnapshots),
+		streaming: make(chan struct{}, o.MaxStreams)}
 	var err error
 	if t.client, t.server, err = o.configs(); err != nil {
 		return nil, err
@@ -138,8 +140,9 @@ func (t *Transport) listen(l net.Listener) {
 		select {
 		case places <- struct{}{}:
 			t.wg.Go(func() {
-				defer func() { <-places }()
-				t.accept(conn)
+				leave := sync.OnceFunc(func() { <-places })
+				defer leave()
+				t.accept(conn, leave)
 			})
 		default:
 			conn.Close()
