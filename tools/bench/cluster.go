@@ -120,7 +120,7 @@ func measureInserts(ctx context.Context, o options, c *cluster, base *replicas, 
 | at the leader | %.0f | %v | %v | %.3f | ≥ %.2f: %s |
 | at all three servers | %.0f | %v | %v | %.3f | |
 
-The floor is that of the section before, with %d proposers of 128 B, measured in turns with the inserts. Afterwards the table
+The floor is that of the commits of Raft above, with %d proposers of 128 B, measured in turns with the inserts. Afterwards the table
 has each row that was acknowledged. The leader sends each follower %.0f bytes for a commit (target ≤ %d: %s), without what TCP adds.
 
 `, clusterClients, middle(floors), d.rate, round(d.p50), round(d.p99), ratio, insertTarget, met(ratio >= insertTarget),

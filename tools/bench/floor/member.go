@@ -129,6 +129,7 @@ func startFollower(name string, size int64) (*follower, error) {
 
 func (f *follower) follow(conn net.Conn) error {
 	buf := make([]byte, 1<<20)
+	var answer [8]byte
 	have := 0
 	for {
 		n, err := conn.Read(buf[have:])
@@ -147,7 +148,8 @@ func (f *follower) follow(conn net.Conn) error {
 			if err := f.file.write(buf[:whole]); err != nil {
 				return err
 			}
-			if _, err := conn.Write(binary.LittleEndian.AppendUint64(nil, last)); err != nil {
+			binary.LittleEndian.PutUint64(answer[:], last)
+			if _, err := conn.Write(answer[:]); err != nil {
 				return nil
 			}
 			have = copy(buf, buf[whole:have])
