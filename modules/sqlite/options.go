@@ -44,6 +44,9 @@ type Options struct {
 	// IdleConns is how many idle connections the pool of a database keeps. Default: 64.
 	IdleConns int
 
+	// SystemChanged, if set, is called after a change of the system database: Entries may have changed. It must not block.
+	SystemChanged func()
+
 	// Logger is told what an operator wants to know. Default: slog.Default().
 	Logger *slog.Logger
 	// TracerProvider and MeterProvider default to the global ones.

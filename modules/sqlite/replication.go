@@ -243,6 +243,9 @@ func (h *Host) reconcile(ctx context.Context) error {
 	h.last = max(h.last, SegmentID(last))
 	h.mu.Unlock()
 	h.forgetUnnamed(named, SegmentID(last))
+	if h.o.SystemChanged != nil {
+		h.o.SystemChanged()
+	}
 	return nil
 }
 

@@ -20,6 +20,14 @@ type Serve struct {
 	MySQL string `name:"mysql" yaml:"mysql" env:"BOP_MYSQL" default:"127.0.0.1:3306" placeholder:"HOST:PORT" help:"Where MySQL clients connect. Port 0 picks one; off turns it off."`
 	HTTP  string `name:"http" yaml:"http" env:"BOP_HTTP" default:"127.0.0.1:7070" placeholder:"HOST:PORT" help:"Where /healthz, /readyz, /metrics and the admin API are. Port 0 picks one; off turns it off."`
 
+	Raft           string `name:"raft" yaml:"raft" env:"BOP_RAFT" default:"127.0.0.1:7071" placeholder:"HOST:PORT" help:"Where the other servers of the cluster connect. Port 0 picks one, for a server alone."`
+	InitialCluster string `name:"initial-cluster" yaml:"initial-cluster" env:"BOP_INITIAL_CLUSTER" placeholder:"N1=HOST:PORT,…" help:"Begin a cluster of these servers: the same names on each, this one among them."`
+	ClusterName    string `name:"cluster-name" yaml:"cluster-name" env:"BOP_CLUSTER_NAME" default:"bop" placeholder:"NAME" help:"Tells clusters apart whose servers have the same names."`
+	Join           string `name:"join" yaml:"join" env:"BOP_JOIN" placeholder:"HOST:PORT" help:"Join the cluster of the server whose --raft address this is."`
+	PeerCA         string `name:"peer-ca" yaml:"peer-ca" env:"BOP_PEER_CA" placeholder:"FILE" help:"Authorities, in PEM, that sign the certificates of the cluster's servers. Needed beyond loopback."`
+	PeerCert       string `name:"peer-cert" yaml:"peer-cert" env:"BOP_PEER_CERT" placeholder:"FILE" help:"This server's certificate for the others, in PEM, for client and server authentication."`
+	PeerKey        string `name:"peer-key" yaml:"peer-key" env:"BOP_PEER_KEY" placeholder:"FILE" help:"Private key of --peer-cert in PEM."`
+
 	AuthFile       string `name:"auth-file" yaml:"auth-file" env:"BOP_AUTH_FILE" placeholder:"FILE" help:"Users and their password verifiers, written by bop user. Without it every user is let in, on loopback only."`
 	TLSCert        string `name:"tls-cert" yaml:"tls-cert" env:"BOP_TLS_CERT" placeholder:"FILE" help:"Certificate chain in PEM for all listeners."`
 	TLSKey         string `name:"tls-key" yaml:"tls-key" env:"BOP_TLS_KEY" placeholder:"FILE" help:"Private key of --tls-cert in PEM."`
@@ -51,7 +59,7 @@ func (s *Serve) Validate() error {
 		return errors.New("--tls-cert and --tls-key belong together: give both or neither")
 	}
 	for _, file := range []struct{ flag, name string }{
-		{"--tls-cert", s.TLSCert}, {"--tls-key", s.TLSKey}, {"--auth-file", s.AuthFile}, {"--admin-token-file", s.AdminTokenFile},
+		{"--tls-cert", s.TLSCert}, {"--tls-key", s.TLSKey}, {"--peer-ca", s.PeerCA}, {"--peer-cert", s.PeerCert}, {"--peer-key", s.PeerKey}, {"--auth-file", s.AuthFile}, {"--admin-token-file", s.AdminTokenFile},
 	} {
 		if file.name == "" {
 			continue
@@ -59,6 +67,12 @@ func (s *Serve) Validate() error {
 		if _, err := os.Stat(file.name); err != nil {
 			return fmt.Errorf("%s: %w", file.flag, err)
 		}
+	}
+	if n := count(s.PeerCA, s.PeerCert, s.PeerKey); n != 0 && n != 3 {
+		return errors.New("--peer-ca, --peer-cert and --peer-key belong together: give all or none")
+	}
+	if s.Join != "" && s.InitialCluster != "" {
+		return errors.New("--join and --initial-cluster exclude each other: the first is for a cluster that runs, the second begins one")
 	}
 	if s.OTLP != "" {
 		u, err := url.Parse(s.OTLP)
@@ -103,7 +117,32 @@ func (s *Serve) checkExposure() error {
 				l.flag, l.addr, strings.Join(missing, " and "))
 		}
 	}
-	return nil
+	return s.checkPeers()
+}
+
+// checkPeers refuses peers beyond loopback without certificates.
+func (s *Serve) checkPeers() error {
+	if s.Raft == "" || s.Raft == Off {
+		return errors.New("--raft has no address: other servers connect there, and a server alone keeps it on loopback; port 0 picks one")
+	}
+	host, _, err := net.SplitHostPort(s.Raft)
+	if err != nil {
+		return fmt.Errorf("--raft %q: give HOST:PORT: %w", s.Raft, err)
+	}
+	if s.Insecure || IsLoopback(host) || s.PeerCA != "" {
+		return nil
+	}
+	return fmt.Errorf("--raft %s is beyond loopback: give --peer-ca, --peer-cert and --peer-key, or listen on 127.0.0.1, or accept the risk with --insecure", s.Raft)
+}
+
+// count tells how many of texts aren't empty.
+func count(texts ...string) (n int) {
+	for _, t := range texts {
+		if t != "" {
+			n++
+		}
+	}
+	return n
 }
 
 // IsLoopback tells whether a host of a listen address is reachable from this machine alone. Names other than localhost

@@ -28,10 +28,17 @@ func TestExposure(t *testing.T) {
 		{"a certificate without its key is refused", Serve{PG: "127.0.0.1:1", TLSCert: file}, "belong together"},
 		{"nothing to serve is refused", Serve{PG: Off, MySQL: Off, HTTP: Off}, "all listeners are off"},
 		{"a file that isn't there is named with its flag", Serve{PG: "127.0.0.1:1", MySQL: Off, HTTP: Off, AuthFile: file + "x"}, "--auth-file"},
+		{"peers beyond loopback need certificates", Serve{PG: "127.0.0.1:1", MySQL: Off, HTTP: Off, Raft: "0.0.0.0:1"}, "--peer-ca, --peer-cert and --peer-key"},
+		{"certificates are enough for peers", Serve{PG: "127.0.0.1:1", MySQL: Off, HTTP: Off, Raft: "0.0.0.0:1", PeerCA: file, PeerCert: file, PeerKey: file}, ""},
+		{"a peer certificate without its key is refused", Serve{PG: "127.0.0.1:1", MySQL: Off, HTTP: Off, PeerCert: file}, "belong together"},
+		{"a server joins a cluster or begins one", Serve{PG: "127.0.0.1:1", MySQL: Off, HTTP: Off, Join: "a:1", InitialCluster: "n1=a:1"}, "exclude each other"},
 		{"an OTLP address must be a URL", Serve{PG: "127.0.0.1:1", MySQL: Off, HTTP: Off, OTLP: "localhost:4318"}, "--otlp"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			c.s.DataDir = "d"
+			if c.s.Raft == "" {
+				c.s.Raft = "127.0.0.1:0"
+			}
 			err := c.s.Validate()
 			switch {
 			case c.want == "" && err != nil:

@@ -20,7 +20,7 @@ const patience = 30 * time.Second
 
 // settings are those of a server on free ports.
 func settings(dir string) Options {
-	return Options{Serve: config.Serve{DataDir: dir, Node: "n1", PG: "127.0.0.1:0", MySQL: "127.0.0.1:0", HTTP: "127.0.0.1:0"},
+	return Options{Serve: config.Serve{DataDir: dir, Node: "n1", PG: "127.0.0.1:0", MySQL: "127.0.0.1:0", HTTP: "127.0.0.1:0", Raft: "127.0.0.1:0"},
 		Version: "v0.0.0-test", Out: io.Discard, Logger: slog.New(slog.DiscardHandler)}
 }
 

@@ -20,10 +20,11 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"github.com/bop-platform/bop/apps/bop/internal/admin"
+	"github.com/bop-platform/bop/apps/bop/internal/cluster"
 	"github.com/bop-platform/bop/apps/bop/internal/config"
 	"github.com/bop-platform/bop/apps/bop/internal/storage"
 	"github.com/bop-platform/bop/apps/bop/internal/telemetry"
-	"github.com/bop-platform/bop/modules/aof"
+	"github.com/bop-platform/bop/modules/aof/fsys"
 	"github.com/bop-platform/bop/modules/sqlite"
 	"github.com/bop-platform/bop/modules/wire"
 	"github.com/bop-platform/bop/modules/wire/auth"
@@ -50,6 +51,7 @@ type Addresses struct {
 	PG    string `json:"pg,omitempty"`
 	MySQL string `json:"mysql,omitempty"`
 	HTTP  string `json:"http,omitempty"`
+	Raft  string `json:"raft,omitempty"`
 }
 
 // Run serves until ctx ends and then shuts down: new connections are refused, statements that run may end, and the
@@ -85,11 +87,13 @@ type server struct {
 	log       *slog.Logger
 	system    *actor.ActorSystem
 	telemetry *telemetry.Telemetry
+	cluster   *cluster.Cluster
 	host      *sqlite.Host
 	wire      *wire.Server
 	admin     *admin.Server
 
 	pg, mysql, http net.Listener
+	raft            net.Listener
 	tls             *tls.Config
 	httpServer      *http.Server
 	failed          chan error // gets why a listener ended by itself
@@ -107,7 +111,7 @@ func (s *server) listen() error {
 	for _, l := range []struct {
 		flag, addr string
 		to         *net.Listener
-	}{{"--pg", s.o.PG, &s.pg}, {"--mysql", s.o.MySQL, &s.mysql}, {"--http", s.o.HTTP, &s.http}} {
+	}{{"--pg", s.o.PG, &s.pg}, {"--mysql", s.o.MySQL, &s.mysql}, {"--http", s.o.HTTP, &s.http}, {"--raft", s.o.Raft, &s.raft}} {
 		if l.addr == config.Off {
 			continue
 		}
@@ -164,9 +168,12 @@ func (s *server) open(ctx context.Context) (err error) {
 	quiet := slog.New(atLeast{slog.LevelWarn, s.log.Handler()}) // the actor system tells of each letter that nobody takes
 	s.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
 	began := time.Now()
+	if err := s.join(ctx); err != nil {
+		return err
+	}
 	s.host, err = sqlite.Open(ctx, sqlite.Options{
 		Dir: s.o.DataDir, Logger: s.log, TracerProvider: s.telemetry.Tracer, MeterProvider: s.telemetry.Meter, System: s.system,
-		LogOptions: aof.Options{Name: "main"},
+		Log: s.cluster.Log(), SystemChanged: s.cluster.SystemChanged,
 	})
 	if errors.Is(err, sqlite.ErrLocked) {
 		return fmt.Errorf("data folder %s is in use by another process: stop it, or name another folder with --data-dir: %w", s.o.DataDir, err)
@@ -177,10 +184,8 @@ func (s *server) open(ctx context.Context) (err error) {
 	for _, damage := range s.host.Damage() {
 		s.log.Error("the log is damaged", "err", damage)
 	}
-	if len(s.host.Databases()) == 0 {
-		if _, err := s.host.Create(ctx, FirstDatabase, sqlite.CreateOptions{}); err != nil {
-			return fmt.Errorf("creating database %s: %w", FirstDatabase, err)
-		}
+	if err := s.first(ctx); err != nil {
+		return err
 	}
 	s.log.Info("databases are open", "data_dir", s.o.DataDir, "databases", len(s.host.Databases()), "took", time.Since(began).Round(time.Millisecond))
 
@@ -197,6 +202,69 @@ func (s *server) open(ctx context.Context) (err error) {
 		return fmt.Errorf("preparing the front ends: %w", err)
 	}
 	return nil
+}
+
+// join opens the log that this server shares with its cluster, of one at least.
+func (s *server) join(ctx context.Context) (err error) {
+	if err := os.MkdirAll(s.o.DataDir, 0o700); err != nil {
+		return fmt.Errorf("--data-dir: %w", err)
+	}
+	initial, err := cluster.ParsePeers(s.o.InitialCluster)
+	if err != nil {
+		return fmt.Errorf("--initial-cluster: %w", err)
+	}
+	config, err := peerTLS(s.o.PeerCA, s.o.PeerCert, s.o.PeerKey)
+	if err != nil {
+		return err
+	}
+	lock, err := fsys.OS.Lock(s.o.DataDir)
+	if err != nil {
+		if errors.Is(err, fsys.ErrLocked) {
+			return fmt.Errorf("data folder %s is in use by another process: stop it, or name another folder with --data-dir: %w", s.o.DataDir, err)
+		}
+		return fmt.Errorf("data folder %s: %w", s.o.DataDir, err)
+	}
+	// The host takes the folder again: what is opened before must not be another process's.
+	if err := lock.Close(); err != nil {
+		return err
+	}
+	s.cluster, err = cluster.Open(ctx, cluster.Options{
+		Dir: s.o.DataDir, Node: s.o.Node, Listener: s.raft, Initial: initial, Name: s.o.ClusterName, Join: s.o.Join, TLS: config, Insecure: s.o.Insecure,
+		Logger: s.log, TracerProvider: s.telemetry.Tracer, MeterProvider: s.telemetry.Meter, System: s.system,
+	})
+	if err != nil {
+		return fmt.Errorf("opening data folder %s: %w", s.o.DataDir, err)
+	}
+	s.raft = nil // the transport's from here on
+	return nil
+}
+
+// first waits until this server can serve, and makes the first database of a new cluster.
+func (s *server) first(ctx context.Context) error {
+	for again := false; ; again = true {
+		if len(s.host.Databases()) > 0 {
+			return nil
+		}
+		err := s.host.Writable()
+		if err == nil {
+			_, err = s.host.Create(ctx, FirstDatabase, sqlite.CreateOptions{})
+			if err == nil || errors.Is(err, sqlite.ErrExists) {
+				return nil
+			}
+		}
+		if !errors.Is(err, sqlite.ErrNotLeader) && !errors.Is(err, sqlite.ErrNotCommitted) && !errors.Is(err, sqlite.ErrSerialization) && !errors.Is(err, sqlite.ErrOutcomeUnknown) {
+			return fmt.Errorf("creating database %s: %w", FirstDatabase, err)
+		}
+		if !again {
+			s.admin.NotReady("waiting for the other servers of the cluster")
+			s.log.Info("waiting for the other servers of the cluster")
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // atLeast passes records of a level and above.
@@ -242,7 +310,8 @@ func (s *server) announce() error {
 		}
 		return l.Addr().String()
 	}
-	a := Addresses{PG: addr(s.pg), MySQL: addr(s.mysql), HTTP: addr(s.http)}
+	a := Addresses{PG: addr(s.pg), MySQL: addr(s.mysql), HTTP: addr(s.http), Raft: s.cluster.Addr().String()}
+	s.cluster.Started(s.host, cluster.Node{PG: a.PG, MySQL: a.MySQL, HTTP: a.HTTP})
 	line, err := json.Marshal(a)
 	if err != nil {
 		return err
@@ -253,7 +322,7 @@ func (s *server) announce() error {
 	if err := errors.Join(os.WriteFile(half, line, 0o600), os.Rename(half, s.addressFile())); err != nil {
 		return fmt.Errorf("writing the addresses: %w", err)
 	}
-	s.log.Info("serving", "version", s.o.Version, "pg", a.PG, "mysql", a.MySQL, "http", a.HTTP,
+	s.log.Info("serving", "version", s.o.Version, "pg", a.PG, "mysql", a.MySQL, "http", a.HTTP, "raft", a.Raft,
 		"authentication", s.o.AuthFile != "", "tls", s.o.TLSCert != "")
 	_, err = s.o.Out.Write(line)
 	return err
@@ -269,6 +338,9 @@ func (s *server) stop() error {
 	}
 	grace, cancel := context.WithTimeout(context.Background(), s.o.Grace)
 	defer cancel()
+	if s.cluster != nil {
+		s.cluster.Resign(grace)
+	}
 	if s.wire != nil {
 		if err := s.wire.Shutdown(grace); err != nil {
 			errs = append(errs, fmt.Errorf("statements that still ran %v after the shutdown began were interrupted: %w", s.o.Grace, err))
@@ -279,7 +351,7 @@ func (s *server) stop() error {
 			errs = append(errs, s.httpServer.Close())
 		}
 	}
-	for _, l := range []net.Listener{s.pg, s.mysql, s.http} {
+	for _, l := range []net.Listener{s.pg, s.mysql, s.http, s.raft} {
 		if l != nil {
 			if err := l.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 				errs = append(errs, err)
@@ -289,12 +361,17 @@ func (s *server) stop() error {
 	// Statements that used the grace up don't take the checkpoints with them.
 	ctx, cancel := context.WithTimeout(context.Background(), closing)
 	defer cancel()
+	if s.cluster != nil {
+		s.cluster.Stop()
+	}
 	if s.host != nil {
 		// The addresses are wrong from here on; the lock tells the rest.
 		if err := os.Remove(s.addressFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
 			errs = append(errs, err)
 		}
 		errs = append(errs, s.host.Close(ctx))
+	} else if s.cluster != nil {
+		errs = append(errs, s.cluster.Log().Close())
 	}
 	if s.telemetry != nil {
 		if err := s.telemetry.Stop(ctx); err != nil {

@@ -46,10 +46,12 @@ func (e Engine) DropDatabase(ctx context.Context, name string) error {
 	return translate(e.Host.Drop(ctx, name))
 }
 
-// Writable tells whether the log accepts records. A single server has no other leader to name.
+// Writable tells whether this server accepts writes, and who does if it doesn't.
 func (e Engine) Writable() (bool, string) {
-	_, err := e.Host.Log().Epoch()
-	return err == nil, ""
+	if e.Host.Writable() == nil {
+		return true, ""
+	}
+	return false, e.Host.Leader()
 }
 
 type database struct{ db *sqlite.DB }
@@ -118,6 +120,8 @@ var situations = []struct{ ours, theirs error }{
 	{sqlite.ErrLockTimeout, engine.ErrLockTimeout},
 	{sqlite.ErrStaleSnapshot, engine.ErrBusySnapshot},
 	{sqlite.ErrLogFailed, engine.ErrReadOnly},
+	{sqlite.ErrNotLeader, engine.ErrReadOnly},
+	{sqlite.ErrNotFresh, engine.ErrUnavailable},
 	{sqlite.ErrFailed, engine.ErrUnavailable},
 	{sqlite.ErrDamaged, engine.ErrUnavailable},
 	{sqlite.ErrClosed, engine.ErrUnavailable},

@@ -1,0 +1,245 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bop-platform/bop/modules/raft"
+)
+
+// Status is a cluster as one of its nodes sees it.
+type Status struct {
+	Leader   string   `json:"leader"` // "": nobody is known to lead
+	Nodes    []Member `json:"nodes"`
+	Writable bool     `json:"writable"`
+	Reason   string   `json:"reason"` // why writes are unavailable, in a sentence
+	Seen     string   `json:"seen_by"`
+	Term     uint64   `json:"term"`
+	Commit   uint64   `json:"commit"`
+	Applied  uint64   `json:"applied"`
+}
+
+// Member is a node in a Status.
+type Member struct {
+	ID        string `json:"id"`
+	Role      string `json:"role"` // leader, follower or learner
+	Raft      string `json:"raft"`
+	PG        string `json:"pg,omitempty"`
+	MySQL     string `json:"mysql,omitempty"`
+	HTTP      string `json:"http,omitempty"`
+	Match     uint64 `json:"match"`     // index up to which it has the log, as the leader knows
+	Lag       uint64 `json:"lag"`       // entries that it is behind
+	Snapshot  bool   `json:"snapshot"`  // it is being sent one
+	Reachable bool   `json:"reachable"` // heard of lately
+}
+
+// ErrUnknownNode: the cluster has no such node.
+var ErrUnknownNode = errors.New("no such node in the cluster")
+
+// Status tells what this node knows. Only the leader knows how far the others are.
+func (c *Cluster) Status(ctx context.Context) Status {
+	g := c.log.Group()
+	if g == nil {
+		return Status{Seen: c.o.Node, Reason: "this node is still starting", Nodes: []Member{}}
+	}
+	s := g.Status()
+	out := Status{Seen: c.o.Node, Term: s.Term, Commit: s.Commit, Applied: s.Applied, Nodes: []Member{}}
+	if s.Leader != 0 {
+		out.Leader = c.name(s.Leader)
+	}
+	addresses := c.addresses()
+	c.mu.Lock()
+	nodes := c.nodes
+	self := c.self
+	c.mu.Unlock()
+	add := func(id raft.NodeID, role string) {
+		name := c.name(id)
+		n := nodes[name]
+		if name == self.Name {
+			n = self
+		} else if a := addresses[name]; a != "" {
+			n.Raft = a
+		}
+		m := Member{ID: name, Role: role, Raft: n.Raft, PG: n.PG, MySQL: n.MySQL, HTTP: n.HTTP}
+		if id == s.Leader {
+			m.Role = "leader"
+		}
+		switch i := slices.IndexFunc(s.Peers, func(p raft.Peer) bool { return p.Node == id }); {
+		case id == s.Node:
+			m.Match, m.Reachable = s.Commit, true
+			m.Lag = s.Commit - min(s.Commit, s.Applied)
+		case i >= 0:
+			p := s.Peers[i]
+			m.Match, m.Reachable, m.Snapshot = p.Match, p.Active, p.Snapshot
+			m.Lag = s.Commit - min(s.Commit, p.Match)
+		}
+		out.Nodes = append(out.Nodes, m)
+	}
+	for _, id := range s.Voters {
+		add(id, "follower")
+	}
+	for _, id := range s.Learners {
+		add(id, "learner")
+	}
+	slices.SortFunc(out.Nodes, func(a, b Member) int { return strings.Compare(a.ID, b.ID) })
+	if !s.Leads {
+		c.probe(ctx, &out)
+	}
+	out.Writable, out.Reason = c.writable(s, &out)
+	return out
+}
+
+// probe asks the other nodes whether they can be reached from here.
+func (c *Cluster) probe(ctx context.Context, out *Status) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	var wg sync.WaitGroup
+	for i := range out.Nodes {
+		m := &out.Nodes[i]
+		if m.ID == c.o.Node {
+			continue
+		}
+		wg.Go(func() {
+			if conn, err := c.transport.Dial(ctx, NodeID(m.ID)); err == nil {
+				m.Reachable = true
+				conn.Close()
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// writable says whether writes can be made, and if not, why.
+func (c *Cluster) writable(s raft.Status, out *Status) (bool, string) {
+	voters, reached := 0, 0
+	var missing []string
+	for _, m := range out.Nodes {
+		if m.Role == "learner" {
+			continue
+		}
+		voters++
+		if m.Reachable {
+			reached++
+		} else {
+			missing = append(missing, m.ID)
+		}
+	}
+	need := voters/2 + 1
+	switch {
+	case c.log.Group().Err() != nil:
+		return false, fmt.Sprintf("%s takes no part any more: %v", c.o.Node, c.log.Group().Err())
+	case voters == 0:
+		return false, fmt.Sprintf("%s isn't a member of the cluster yet: it waits to be added", c.o.Node)
+	case reached < need:
+		return false, fmt.Sprintf("%d of %d voters are needed, and %s reaches %d: no answer from %s", need, voters, c.o.Node, reached, strings.Join(missing, ", "))
+	case s.Leads:
+		if _, err := c.log.Epoch(); err != nil {
+			return false, fmt.Sprintf("%s was elected and hasn't confirmed it with a majority yet", c.o.Node)
+		}
+		return true, ""
+	case out.Leader == "":
+		return false, fmt.Sprintf("no leader is elected at present; %s reaches %d of %d voters, so there should be one in a moment", c.o.Node, reached, voters)
+	}
+	return true, ""
+}
+
+// id finds a member by its name.
+func (c *Cluster) memberID(name string) (raft.NodeID, error) {
+	s := c.log.Group().Status()
+	id := NodeID(name)
+	if !slices.Contains(s.Voters, id) && !slices.Contains(s.Learners, id) {
+		var names []string
+		for _, v := range slices.Concat(s.Voters, s.Learners) {
+			names = append(names, c.name(v))
+		}
+		return 0, fmt.Errorf("%w: %s; it has %s", ErrUnknownNode, name, strings.Join(names, ", "))
+	}
+	return id, nil
+}
+
+// Add adds a node that waits at an address: as a learner, which becomes a voter when it has caught up unless learner is set.
+func (c *Cluster) Add(ctx context.Context, name, address string, learner bool) error {
+	if err := c.put(ctx, Node{Name: name, Raft: address, Learner: learner}); err != nil {
+		return err
+	}
+	c.transport.SetPeer(NodeID(name), address)
+	if learner {
+		return c.log.Group().Change(ctx, raft.Change{Node: NodeID(name), Kind: raft.AddLearner})
+	}
+	return c.log.Group().AddMember(ctx, NodeID(name))
+}
+
+// Promote makes a learner a voter.
+func (c *Cluster) Promote(ctx context.Context, name string) error {
+	id, err := c.memberID(name)
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	n := c.nodes[name]
+	c.mu.Unlock()
+	if n.Learner {
+		n.Learner = false
+		if err := c.put(ctx, n); err != nil {
+			return err
+		}
+	}
+	return c.log.Group().AddMember(ctx, id)
+}
+
+// Remove takes a node out. The leader may remove itself; the others elect another.
+func (c *Cluster) Remove(ctx context.Context, name string) error {
+	id, err := c.memberID(name)
+	if err != nil {
+		return err
+	}
+	s := c.log.Group().Status()
+	if len(s.Voters) == 1 && s.Voters[0] == id {
+		return fmt.Errorf("%s is the only voter: without it there is no cluster", name)
+	}
+	if err := c.host.Put(ctx, nodesSpace, name, nil); err != nil {
+		return err
+	}
+	return c.log.Group().Change(ctx, raft.Change{Node: id, Kind: raft.Remove})
+}
+
+// Transfer hands leadership over to a node, or to the one that is furthest if name is "".
+func (c *Cluster) Transfer(ctx context.Context, name string) error {
+	g := c.log.Group()
+	var to raft.NodeID
+	if name == "" {
+		var best raft.Peer
+		for _, p := range g.Status().Peers {
+			if p.Active && !p.Learner && (best.Node == 0 || p.Match > best.Match) {
+				best = p
+			}
+		}
+		if to = best.Node; to == 0 {
+			return errors.New("no other voter can be reached that could lead")
+		}
+	} else {
+		var err error
+		if to, err = c.memberID(name); err != nil {
+			return err
+		}
+	}
+	return g.Transfer(ctx, to)
+}
+
+// Resign hands leadership over before a shutdown, if this node leads and another can. It takes a moment at most.
+func (c *Cluster) Resign(ctx context.Context) {
+	g := c.log.Group()
+	if g == nil || !g.Status().Leads || len(g.Status().Voters) < 2 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	if err := c.Transfer(ctx, ""); err != nil {
+		c.o.Logger.Warn("shutting down as the leader: leadership could not be handed over", "err", err)
+	}
+}
