@@ -18,6 +18,7 @@ import (
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
 	DB      dbCmd      `cmd:"" name:"db" help:"Create, list, import and export databases."`
+	Cluster clusterCmd `cmd:"" help:"Show and change the servers of a cluster."`
 	Log     logCmd     `cmd:"" name:"log" help:"Inspect, verify, seal and hydrate logs."`
 	User    userCmd    `cmd:"" help:"Manage the users in an authentication file."`
 	Config  configCmd  `cmd:"" help:"Show the settings a server would run with."`

@@ -7,6 +7,13 @@
 //	POST   /v1/databases/NAME              create
 //	PUT    /v1/databases/NAME/content      import an SQLite file into a new database
 //	GET    /v1/databases/NAME/content      export as an SQLite file
+//	GET    /v1/cluster                     its nodes, who leads, whether writes can be made and if not why
+//	POST   /v1/cluster/nodes/NAME          add a node {"raft": "HOST:PORT", "learner": false}
+//	POST   /v1/cluster/nodes/NAME/promote  make a learner a voter
+//	DELETE /v1/cluster/nodes/NAME          remove a node
+//	POST   /v1/cluster/transfer            hand leadership over {"to": "NAME"}
+//
+// What only the leader of a cluster can do is passed on to it.
 //
 // Errors of the API are JSON, {"error": "what is wrong and what to do"}.
 package admin
@@ -54,6 +61,17 @@ var (
 	ErrInvalid  = errors.New("bad request")
 )
 
+// Cluster is what the API tells of the servers, and does to them. Errors that wrap ErrNotFound become 404.
+type Cluster interface {
+	// Forward passes a request on to the leader if that is another server; it reports whether it did.
+	Forward(w http.ResponseWriter, r *http.Request) bool
+	Status(ctx context.Context) any
+	Add(ctx context.Context, name, address string, learner bool) error
+	Promote(ctx context.Context, name string) error
+	Remove(ctx context.Context, name string) error
+	Transfer(ctx context.Context, to string) error
+}
+
 // Options say what to serve.
 type Options struct {
 	Metrics http.Handler
@@ -66,17 +84,21 @@ type Server struct {
 	o     Options
 	mux   *http.ServeMux
 	state atomic.Pointer[state]
+
+	cluster atomic.Pointer[clustered]
 }
 
 // state is what requests see of the server's life.
 type state struct {
 	why       string // not ready; "": ready
 	databases Databases
+	cluster   Cluster // nil: there is none
 }
 
 // New returns a server that isn't ready yet: /v1 answers 503 until it is.
 func New(o Options) *Server {
 	s := &Server{o: o, mux: http.NewServeMux()}
+	s.cluster.Store(&clustered{})
 	s.NotReady("starting")
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "ok\n") })
 	s.mux.HandleFunc("GET /readyz", s.readyz)
@@ -85,14 +107,34 @@ func New(o Options) *Server {
 	s.mux.HandleFunc("POST /v1/databases/{name}", s.create)
 	s.mux.HandleFunc("PUT /v1/databases/{name}/content", s.importDB)
 	s.mux.HandleFunc("GET /v1/databases/{name}/content", s.exportDB)
+	s.mux.HandleFunc("GET /v1/cluster", s.clusterStatus)
+	s.mux.HandleFunc("POST /v1/cluster/nodes/{name}", s.addNode)
+	s.mux.HandleFunc("POST /v1/cluster/nodes/{name}/promote", s.promoteNode)
+	s.mux.HandleFunc("DELETE /v1/cluster/nodes/{name}", s.removeNode)
+	s.mux.HandleFunc("POST /v1/cluster/transfer", s.transfer)
 	return s
 }
 
 // Ready makes /readyz answer 200, and /v1 act on databases.
-func (s *Server) Ready(d Databases) { s.state.Store(&state{databases: d}) }
+func (s *Server) Ready(d Databases) {
+	s.state.Store(&state{databases: d, cluster: s.cluster.Load().Cluster})
+}
 
-// NotReady makes /readyz and /v1 answer 503 with the reason.
-func (s *Server) NotReady(why string) { s.state.Store(&state{why: why}) }
+// NotReady makes /readyz answer 503 with the reason, and /v1 but for the cluster.
+func (s *Server) NotReady(why string) {
+	s.state.Store(&state{why: why, cluster: s.cluster.Load().Cluster})
+}
+
+// Clustered makes /v1/cluster answer, from then on.
+func (s *Server) Clustered(c Cluster) {
+	s.cluster.Store(&clustered{c})
+	st := *s.state.Load()
+	st.cluster = c
+	s.state.Store(&st)
+}
+
+// clustered is a Cluster or none.
+type clustered struct{ Cluster }
 
 // ServeHTTP checks who asks before anything under /v1 is reached.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -107,6 +149,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mux.ServeHTTP(w, r)
 }
+
+// Admitted serves requests that another server has admitted and passed on.
+func (s *Server) Admitted() http.Handler { return s.mux }
 
 // refusal words the mux's own answers, which are plain text, as the API's errors.
 type refusal struct {
@@ -209,6 +254,9 @@ func (s *Server) importDB(w http.ResponseWriter, r *http.Request) {
 func (s *Server) act(w http.ResponseWriter, r *http.Request, done string, do func(Databases, context.Context, string) error) {
 	on := s.databases(w)
 	if on == nil {
+		return
+	}
+	if c := s.cluster.Load().Cluster; c != nil && c.Forward(w, r) {
 		return
 	}
 	name := r.PathValue("name")

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -70,8 +71,35 @@ func (c *Client) change(ctx context.Context, method, path string, r io.Reader) e
 	return body.Close()
 }
 
+// Cluster asks for the state of the cluster, as JSON.
+func (c *Client) Cluster(ctx context.Context) ([]byte, error) {
+	body, err := c.ask(ctx, http.MethodGet, "/v1/cluster", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer body.Close()
+	return io.ReadAll(io.LimitReader(body, 16<<20))
+}
+
+// Change does something to the cluster: method and path under /v1/cluster, and what to send, as JSON.
+func (c *Client) Change(ctx context.Context, method, path string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	body, err := c.ask(ctx, method, "/v1/cluster"+path, bytes.NewReader(b))
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
+
 func (c *Client) do(ctx context.Context, method, path string, r io.Reader) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, method, c.Base+"/v1/databases"+path, r)
+	return c.ask(ctx, method, "/v1/databases"+path, r)
+}
+
+func (c *Client) ask(ctx context.Context, method, path string, r io.Reader) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.Base+path, r)
 	if err != nil {
 		return nil, err
 	}

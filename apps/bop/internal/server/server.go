@@ -236,6 +236,8 @@ func (s *server) join(ctx context.Context) (err error) {
 		return fmt.Errorf("opening data folder %s: %w", s.o.DataDir, err)
 	}
 	s.raft = nil // the transport's from here on
+	s.cluster.Serve(s.admin.Admitted(), nil)
+	s.admin.Clustered(storage.Cluster{Cluster: s.cluster})
 	return nil
 }
 

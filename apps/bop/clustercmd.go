@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"text/tabwriter"
+
+	"github.com/bop-platform/bop/apps/bop/internal/cluster"
+)
+
+type clusterCmd struct {
+	Status   clusterStatusCmd   `cmd:"" help:"Show the nodes, who leads, and whether writes can be made."`
+	Add      clusterAddCmd      `cmd:"" help:"Add a node that waits to be taken in."`
+	Remove   clusterRemoveCmd   `cmd:"" help:"Remove a node."`
+	Promote  clusterPromoteCmd  `cmd:"" help:"Make a learner a voter."`
+	Transfer clusterTransferCmd `cmd:"" help:"Hand leadership over."`
+}
+
+type clusterStatusCmd struct{ remoteFlags }
+
+func (c *clusterStatusCmd) Help() string {
+	return `Any node can be asked: it asks the leader, or tells what it knows itself if there is none.
+
+Example:
+  bop cluster status --http 127.0.0.1:7070 --json`
+}
+
+func (c *clusterStatusCmd) Run(ctx context.Context, e *env) error {
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	text, err := client.Cluster(ctx)
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		_, err := e.out.Write(text)
+		return err
+	}
+	var s cluster.Status
+	if err := json.Unmarshal(text, &s); err != nil {
+		return fmt.Errorf("reading the server's answer: %w", err)
+	}
+	w := tabwriter.NewWriter(e.out, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(w, "NODE\tROLE\tREACHABLE\tLAG\tRAFT\tPG\tMYSQL\tHTTP")
+	for _, n := range s.Nodes {
+		reachable := "yes"
+		if !n.Reachable {
+			reachable = "no"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", n.ID, n.Role, reachable, n.Lag, n.Raft, n.PG, n.MySQL, n.HTTP)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	if s.Writable {
+		_, err = fmt.Fprintf(e.out, "\nWrites go to %s (term %d, committed up to %d).\n", s.Leader, s.Term, s.Commit)
+		return err
+	}
+	_, err = fmt.Fprintf(e.out, "\nWrites are unavailable: %s.\n", s.Reason)
+	return err
+}
+
+type clusterAddCmd struct {
+	remoteFlags
+	Name    string `arg:"" help:"Name of the node."`
+	Raft    string `arg:"" help:"Its --raft address."`
+	Learner bool   `help:"It gets everything and never votes, until it is promoted."`
+}
+
+func (c *clusterAddCmd) Help() string {
+	return `A node that is started with --join is added without this command. It returns when the node votes.
+
+Example:
+  bop cluster add n4 10.0.0.4:7071 --learner`
+}
+
+func (c *clusterAddCmd) Run(ctx context.Context, e *env) error {
+	return c.change(ctx, e, http.MethodPost, "/nodes/"+url.PathEscape(c.Name), map[string]any{"raft": c.Raft, "learner": c.Learner}, "added "+c.Name)
+}
+
+type clusterRemoveCmd struct {
+	remoteFlags
+	Name string `arg:"" help:"Name of the node."`
+}
+
+func (c *clusterRemoveCmd) Help() string {
+	return `The node's data stays where it is; to take it back, delete its folder and start it with --join.
+
+Example:
+  bop cluster remove n3`
+}
+
+func (c *clusterRemoveCmd) Run(ctx context.Context, e *env) error {
+	return c.change(ctx, e, http.MethodDelete, "/nodes/"+url.PathEscape(c.Name), struct{}{}, "removed "+c.Name)
+}
+
+type clusterPromoteCmd struct {
+	remoteFlags
+	Name string `arg:"" help:"Name of the node."`
+}
+
+func (c *clusterPromoteCmd) Help() string { return "Example:\n  bop cluster promote n4" }
+
+func (c *clusterPromoteCmd) Run(ctx context.Context, e *env) error {
+	return c.change(ctx, e, http.MethodPost, "/nodes/"+url.PathEscape(c.Name)+"/promote", struct{}{}, "promoted "+c.Name)
+}
+
+type clusterTransferCmd struct {
+	remoteFlags
+	To string `arg:"" optional:"" help:"Name of the node. Default: the one that is furthest."`
+}
+
+func (c *clusterTransferCmd) Help() string {
+	return `Before a leader is stopped for maintenance. bop serve does it by itself when it is told to stop.
+
+Example:
+  bop cluster transfer n2`
+}
+
+func (c *clusterTransferCmd) Run(ctx context.Context, e *env) error {
+	return c.change(ctx, e, http.MethodPost, "/transfer", map[string]string{"to": c.To}, "leadership was handed over")
+}
+
+// change does something to the cluster and says so.
+func (f *remoteFlags) change(ctx context.Context, e *env, method, path string, v any, done string) error {
+	client, err := f.client()
+	if err != nil {
+		return err
+	}
+	if err := client.Change(ctx, method, path, v); err != nil {
+		return err
+	}
+	return f.report(e, map[string]any{"done": done}, "%s", done)
+}
