@@ -127,9 +127,10 @@ func contend(name string, lib library, appenders int) contestant {
 }
 
 type appendRound struct {
-	rate   float64
-	waits  []time.Duration
-	allocs float64 // on the heap, for each append
+	rate    float64
+	elapsed time.Duration
+	waits   []time.Duration
+	allocs  float64 // on the heap, for each append
 }
 
 // appendFor lets appenders append for a while.
@@ -154,10 +155,10 @@ func appendFor(ctx context.Context, length time.Duration, appenders int, do func
 		})
 	}
 	wg.Wait()
-	elapsed := time.Since(started).Seconds()
+	r.elapsed = time.Since(started)
 	runtime.ReadMemStats(&after)
 	r.waits = slices.Concat(waits...)
-	r.rate = float64(len(r.waits)) / elapsed
+	r.rate = float64(len(r.waits)) / r.elapsed.Seconds()
 	r.allocs = math.Max(0, float64(after.Mallocs-before.Mallocs)-3*float64(appenders)) / float64(len(r.waits)) // without those of starting
 	return r, errors.Join(append(errs, ctx.Err())...)
 }

@@ -34,11 +34,7 @@ func replicatedInserts(ctx context.Context, o options) (_ string, err error) {
 		return "", err
 	}
 	defer c.kill()
-	floorDir := filepath.Join(dir, "floor")
-	if err := os.Mkdir(floorDir, 0o700); err != nil {
-		return "", err
-	}
-	base, err := startFloor(ctx, floorDir)
+	base, err := startReplicas(ctx, floorKind, filepath.Join(dir, "floor"))
 	if err != nil {
 		return "", err
 	}
@@ -76,13 +72,12 @@ func measureInserts(ctx context.Context, o options, c *cluster, base *replicas, 
 			return err
 		})
 	}
-	command := record(128, 1)
 	var floors, ratios, spreadRatios, bytes []float64
 	var atLeader, spread []sample
 	for n := range o.rounds + 1 {
-		f, err := appendFor(ctx, o.duration/2, clusterClients, func(proposer int) error { return base.commit(proposer, command) })
+		floor, _, err := base.load(clusterClients, 128, o.duration/2)
 		if err != nil {
-			return "", fmt.Errorf("floor: %w", err)
+			return "", err
 		}
 		before, err := leader.sentBytes(ctx)
 		if err != nil {
@@ -103,8 +98,8 @@ func measureInserts(ctx context.Context, o options, c *cluster, base *replicas, 
 		if n == 0 { // the first round warms up
 			continue
 		}
-		floors = append(floors, f.rate)
-		ratios, spreadRatios = append(ratios, direct.rate/f.rate), append(spreadRatios, all.rate/f.rate)
+		floors = append(floors, floor)
+		ratios, spreadRatios = append(ratios, direct.rate/floor), append(spreadRatios, all.rate/floor)
 		atLeader, spread = append(atLeader, direct), append(spread, all)
 		bytes = append(bytes, (after-before)/float64(replicaCount-1)/float64(direct.count))
 	}

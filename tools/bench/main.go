@@ -51,9 +51,15 @@ func names() (all []string) {
 }
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == openCommand {
-		openOnce(os.Args[2:])
-		return
+	if len(os.Args) > 1 {
+		switch os.Args[1] {
+		case openCommand:
+			openOnce(os.Args[2:])
+			return
+		case memberCommand:
+			runMember(os.Args[2:])
+			return
+		}
 	}
 	var o options
 	out := flag.String("out", "", "file to write; default: standard output")

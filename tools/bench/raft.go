@@ -22,7 +22,7 @@ const (
 // raftCommits compares commits of commands with the floor and with the peer, in turns.
 func raftCommits(ctx context.Context, o options) (string, error) {
 	var table strings.Builder
-	table.WriteString(`Three members in one process, over loopback TCP, each with its log on the same disk; state machines that do nothing.
+	table.WriteString(`Three members, each a process, over loopback TCP, each with its log on the same disk; state machines that do nothing.
 The floor is three files and no consensus: the leader writes and syncs while two followers do, and answers when two have
 it, with batches of up to 1024. The peer's tuned form has MaxAppendEntries 1024 and BatchApplyCh. Targets are shares of
 the floor in the same run, and more than the peer in each of its forms; they are for the log store that servers use.
@@ -32,7 +32,7 @@ the floor in the same run, and more than the peer in each of its forms; they are
 `)
 	for _, size := range []int{128, 1 << 10} {
 		for _, proposers := range []int{1, 64, 256} {
-			results, err := raftCell(ctx, o, replicaKinds(), proposers, size)
+			results, err := raftCell(ctx, o, contenders(), proposers, size)
 			if err != nil {
 				return "", err
 			}
@@ -55,20 +55,15 @@ the floor in the same run, and more than the peer in each of its forms; they are
 // raftGroups compares many groups on three hosts with one.
 func raftGroups(ctx context.Context, o options) (string, error) {
 	var table strings.Builder
-	fmt.Fprintf(&table, `Three hosts in one process as above, commands of 128 B; the same number of proposers in all, over one group or over %d.
+	fmt.Fprintf(&table, `Three hosts as above, commands of 128 B; the same number of proposers in all, over one group or over %d.
 The target is a share of the rate of one group on the same log store in the same run.
 
-| proposers | log store | groups | commits/s | p50 | p99 | of one group | target |
-|---|---|---|---|---|---|---|---|
+| proposers | what | commits/s | p50 | p99 | of one group | target |
+|---|---|---|---|---|---|---|
 `, manyGroups)
 	for _, store := range logKinds {
-		kinds := []replicaKind{
-			{"1", startBopRaft(store, 1, sameLeader)},
-			{fmt.Sprintf("%d, all led by one host", manyGroups), startBopRaft(store, manyGroups, sameLeader)},
-			{fmt.Sprintf("%d, led by all hosts", manyGroups), startBopRaft(store, manyGroups, spreadLeaders)},
-		}
 		for _, proposers := range []int{64, 256} {
-			results, err := raftCell(ctx, o, kinds, proposers, 128)
+			results, err := raftCell(ctx, o, groupings(store), proposers, 128)
 			if err != nil {
 				return "", err
 			}
@@ -77,7 +72,7 @@ The target is a share of the rate of one group on the same log store in the same
 				if i > 0 && store.name == logKinds[0].name {
 					verdict = fmt.Sprintf("≥ %.2f: %s", groupsTarget, met(r.ratio >= groupsTarget))
 				}
-				fmt.Fprintf(&table, "| %d | %s | %s | %.0f | %v | %v | %.2f | %s |\n", proposers, store.name, r.name, r.rate, r.p50, r.p99, r.ratio, verdict)
+				fmt.Fprintf(&table, "| %d | %s | %.0f | %v | %v | %.2f | %s |\n", proposers, r.name, r.rate, r.p50, r.p99, r.ratio, verdict)
 			}
 		}
 	}
@@ -93,7 +88,7 @@ type raftResult struct {
 }
 
 // raftCell measures all kinds in turns, with so many proposers of commands of one size.
-func raftCell(ctx context.Context, o options, kinds []replicaKind, proposers, size int) (_ []raftResult, err error) {
+func raftCell(ctx context.Context, o options, kinds []memberKind, proposers, size int) (_ []raftResult, err error) {
 	dir, err := os.MkdirTemp("", "bop-bench-")
 	if err != nil {
 		return nil, err
@@ -106,41 +101,37 @@ func raftCell(ctx context.Context, o options, kinds []replicaKind, proposers, si
 		}
 	}()
 	for i, k := range kinds {
-		own := filepath.Join(dir, fmt.Sprint(i))
-		if err := os.Mkdir(own, 0o700); err != nil {
+		r, err := startReplicas(ctx, k, filepath.Join(dir, fmt.Sprint(i)))
+		if err != nil {
 			return nil, err
 		}
-		r, err := k.start(ctx, own)
-		if err != nil {
-			return nil, fmt.Errorf("starting %s: %w", k.name, err)
-		}
-		r.name = k.name
 		all = append(all, r)
 	}
-	command := record(size, 1)
-	rounds := make([][]appendRound, len(all))
+	rates, ratios := make([][]float64, len(all)), make([][]float64, len(all))
+	waits := make([][]time.Duration, len(all))
 	for n := range 2*o.rounds + 1 {
+		round := make([]float64, len(all))
 		for i := range all {
 			i = (i + n) % len(all) // nobody is always behind the same one
-			r, err := appendFor(ctx, o.duration/6, proposers, func(proposer int) error { return all[i].commit(proposer, command) })
+			rate, took, err := all[i].load(proposers, size, o.duration/6)
 			if err != nil {
-				return nil, fmt.Errorf("%d proposers of %d bytes: %s: %w", proposers, size, all[i].name, err)
+				return nil, err
 			}
+			round[i] = rate
 			if n > 0 { // the first round warms up
-				rounds[i] = append(rounds[i], r)
+				rates[i], waits[i] = append(rates[i], rate), append(waits[i], took...)
+			}
+		}
+		for i := range all {
+			if n > 0 {
+				ratios[i] = append(ratios[i], round[i]/round[0])
 			}
 		}
 	}
 	var results []raftResult
 	for i, r := range all {
-		var rates, ratios []float64
-		var waits []time.Duration
-		for n, round := range rounds[i] {
-			rates, ratios = append(rates, round.rate), append(ratios, round.rate/rounds[0][n].rate)
-			waits = append(waits, round.waits...)
-		}
-		result := raftResult{name: r.name, rate: middle(rates), ratio: middle(ratios)}
-		result.p50, result.p99 = percentiles(waits)
+		result := raftResult{name: r.kind.name, rate: middle(rates[i]), ratio: middle(ratios[i])}
+		result.p50, result.p99 = percentiles(waits[i])
 		results = append(results, result)
 	}
 	return results, nil

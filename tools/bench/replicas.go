@@ -1,341 +1,223 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	hashicorp "github.com/hashicorp/raft"
-	raftwal "github.com/hashicorp/raft-wal"
 
-	"github.com/bop-platform/bop/modules/aof"
-	"github.com/bop-platform/bop/modules/raft"
-	"github.com/bop-platform/bop/modules/raft/boltlog"
-	"github.com/bop-platform/bop/modules/raft/tcpnet"
-	"github.com/bop-platform/bop/modules/seglog"
 	"github.com/bop-platform/bop/tools/bench/floor"
 )
 
 const replicaCount = 3
 
-// replicas are three members in this process that agree on the order of commands, over loopback TCP, each with a log of
-// its own on disk.
-type replicas struct {
-	name string
-	// commit returns when a command was committed, and applied by the member that leads.
-	commit func(proposer int, command []byte) error
-	close  func() error
-}
-
-// replicaKind is a way to start them in an empty folder.
-type replicaKind struct {
-	name  string
-	start func(ctx context.Context, dir string) (*replicas, error)
-}
-
-// logKind is a log store under bop's raft.
-type logKind struct {
-	name string
-	open func(dir string) (raft.LogStore, error)
-}
-
-// logKinds begin with the one that servers use.
-var logKinds = []logKind{
-	{"seglog", func(dir string) (raft.LogStore, error) {
-		return seglog.OpenStore(dir, seglog.StoreOptions{AOF: aof.Options{Logger: slog.New(slog.DiscardHandler)}})
-	}},
-	{"boltlog", func(dir string) (raft.LogStore, error) {
-		return boltlog.Open(filepath.Join(dir, "raft.db"), boltlog.Options{})
-	}},
-}
-
-// replicaKinds are the floor first, then bop's raft on each of its log stores, then the peer.
-func replicaKinds() []replicaKind {
-	all := []replicaKind{{"floor", startFloor}}
+// contenders are the floor first, then bop's raft on each of its log stores, then the peer.
+func contenders() []memberKind {
+	all := []memberKind{floorKind}
 	for _, l := range logKinds {
-		all = append(all, replicaKind{"bop raft, " + l.name, startBopRaft(l, 1, sameLeader)})
+		all = append(all, memberKind{"bop raft, " + l.name, startHost(l, 1, firstLeads), 1})
 	}
 	return append(all,
-		replicaKind{"hashicorp/raft 1.7.3, raft-wal 0.4.2", startHashicorp(func(*hashicorp.Config) {})},
-		replicaKind{tunedHashicorp, startHashicorp(func(c *hashicorp.Config) { c.MaxAppendEntries, c.BatchApplyCh = 1024, true })})
+		memberKind{"hashicorp/raft 1.7.3, raft-wal 0.4.2", startPeer(func(*hashicorp.Config) {}), 1},
+		memberKind{"the same, tuned", startPeer(func(c *hashicorp.Config) { c.MaxAppendEntries, c.BatchApplyCh = 1024, true }), 1})
 }
 
-const tunedHashicorp = "the same, tuned"
-
-func startFloor(_ context.Context, dir string) (*replicas, error) {
-	g, err := floor.Open(dir, floor.Options{})
-	if err != nil {
-		return nil, err
-	}
-	return &replicas{commit: func(_ int, command []byte) error { return g.Commit(command) }, close: g.Close}, nil
-}
-
-// sameLeader has one host lead all groups, spreadLeaders has each lead a third of them.
-func sameLeader(raft.GroupID) raft.NodeID { return 1 }
-
-func spreadLeaders(g raft.GroupID) raft.NodeID { return raft.NodeID(1 + uint64(g)%replicaCount) }
-
-// startBopRaft starts three hosts with so many groups on them. Proposer n uses group n modulo their number.
-func startBopRaft(kind logKind, groups int, leader func(raft.GroupID) raft.NodeID) func(context.Context, string) (*replicas, error) {
-	return func(ctx context.Context, dir string) (_ *replicas, err error) {
-		var hosts []*raft.Host
-		shut := func() (err error) {
-			for _, h := range hosts {
-				err = errors.Join(err, h.Close())
-			}
-			return err
-		}
-		defer func() {
-			if err != nil {
-				err = errors.Join(err, shut())
-			}
-		}()
-		var addresses []string
-		for id := raft.NodeID(1); id <= replicaCount; id++ {
-			h, address, err := startHost(kind, id, filepath.Join(dir, strconv.Itoa(int(id))))
-			if err != nil {
-				return nil, fmt.Errorf("starting host %d: %w", id, err)
-			}
-			hosts, addresses = append(hosts, h), append(addresses, address)
-		}
-		leaders := make([]*raft.Group, groups)
-		for n := range leaders {
-			id := raft.GroupID(n + 1)
-			members, err := openGroup(hosts, addresses, id)
-			if err != nil {
-				return nil, fmt.Errorf("opening group %d: %w", id, err)
-			}
-			if err := lead(ctx, members, leader(id)); err != nil {
-				return nil, err
-			}
-			leaders[n] = members[leader(id)-1]
-		}
-		return &replicas{close: shut, commit: func(proposer int, command []byte) error {
-			_, _, err := leaders[proposer%groups].Propose(ctx, command)
-			return err
-		}}, nil
+// groupings are one group and many on a log store.
+func groupings(l logKind) []memberKind {
+	return []memberKind{
+		{l.name + ", 1 group", startHost(l, 1, firstLeads), 1},
+		{fmt.Sprintf("%s, %d groups, all led by one host", l.name, manyGroups), startHost(l, manyGroups, firstLeads), 1},
+		{fmt.Sprintf("%s, %d groups, led by all hosts", l.name, manyGroups), startHost(l, manyGroups, allLead), replicaCount},
 	}
 }
 
-// openGroup starts a group on all hosts.
-func openGroup(hosts []*raft.Host, addresses []string, id raft.GroupID) (members []*raft.Group, err error) {
-	for i, h := range hosts {
-		for j, address := range addresses {
-			if i != j {
-				h.SetPeer(raft.NodeID(j+1), address)
-			}
-		}
-		if err := h.Bootstrap(id, 1, 2, replicaCount); err != nil {
-			return nil, err
-		}
-		g, err := h.Open(id, &discard{})
-		if err != nil {
-			return nil, err
-		}
-		members = append(members, g)
+// memberKinds are all that a process can be a member of.
+func memberKinds() []memberKind {
+	all := contenders()
+	for _, l := range logKinds {
+		all = append(all, groupings(l)...)
 	}
-	return members, nil
+	return all
 }
 
-func startHost(kind logKind, id raft.NodeID, dir string) (*raft.Host, string, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, "", err
-	}
-	store, err := kind.open(dir)
-	if err != nil {
-		return nil, "", fmt.Errorf("opening %s: %w", kind.name, err)
-	}
-	quiet := slog.New(slog.DiscardHandler)
-	transport, err := tcpnet.New(tcpnet.Options{Node: id, SpoolDir: filepath.Join(dir, "spool"), Logger: quiet})
-	if err != nil {
-		return nil, "", errors.Join(err, store.Close())
-	}
-	h, err := raft.NewHost(raft.Options{ID: id, Log: store, Transport: transport, Logger: quiet})
-	if err != nil {
-		return nil, "", errors.Join(err, transport.Close(), store.Close())
-	}
-	return h, transport.Addr().String(), nil
+var floorKind = memberKind{"floor", startFloor, 1}
+
+// floorFollower is a member that never leads.
+type floorFollower struct{ *floor.Follower }
+
+// floorLeader connects to its followers when they are there.
+type floorLeader struct {
+	seat
+	*floor.Leader
 }
 
-// lead makes one of a group's members its leader.
-func lead(ctx context.Context, members []*raft.Group, want raft.NodeID) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	chosen := members[want-1]
-	err := chosen.Campaign()
-	for err == nil {
-		soon, stop := context.WithTimeout(ctx, time.Second)
-		s, late := chosen.Wait(soon, func(s raft.Status) bool { return s.Leader != 0 })
-		stop()
-		switch {
-		case s.Leads:
-			return nil
-		case late == nil && s.Leader != 0:
-			late = members[s.Leader-1].Transfer(ctx, want)
-		case chosen.Err() != nil:
-			return chosen.Err()
-		default:
-			err = chosen.Campaign()
-		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("waiting for node %d to lead group %d: %w", want, chosen.ID(), errors.Join(late, context.Cause(ctx)))
-		}
+func startFloor(s seat) (member, error) {
+	if s.id == 1 {
+		return &floorLeader{seat: s}, nil
 	}
+	f, err := floor.Follow(filepath.Join(s.dir, "records"), s.address(), floor.Options{})
+	return floorFollower{f}, err
+}
+
+func (l *floorLeader) settle(context.Context) (err error) {
+	l.Leader, err = floor.Lead(filepath.Join(l.dir, "records"), [2]string(l.addresses[1:]), floor.Options{})
 	return err
 }
 
-// discard is a state machine that remembers its position alone, which counts as durable, as that of a database on disk
-// would: so the log is cut.
-type discard struct {
-	mu sync.Mutex
-	at raft.Position
+func (l *floorLeader) commit(_ context.Context, _ int, command []byte) error {
+	return l.Commit(command)
 }
 
-func (d *discard) Applied() (raft.Position, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.at, nil
-}
-
-func (d *discard) Apply(ctx context.Context, entries []raft.Entry) ([]any, error) {
-	return make([]any, len(entries)), d.Restore(ctx, entries[len(entries)-1].Position, nil)
-}
-
-func (d *discard) Snapshot(context.Context) (raft.Position, io.ReadSeekCloser, error) {
-	at, err := d.Applied()
-	return at, nothing{strings.NewReader("")}, err
-}
-
-func (d *discard) Restore(_ context.Context, at raft.Position, _ io.Reader) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.at = at
-	return nil
-}
-
-// nothing is an empty snapshot.
-type nothing struct{ io.ReadSeeker }
-
-func (nothing) Close() error { return nil }
-
-// startHashicorp starts three of the peer's nodes, each log behind the cache that its makers put there.
-func startHashicorp(tune func(*hashicorp.Config)) func(context.Context, string) (*replicas, error) {
-	return func(ctx context.Context, dir string) (_ *replicas, err error) {
-		var nodes []*peerNode
-		shut := func() (err error) {
-			for _, n := range nodes {
-				err = errors.Join(err, n.stop())
-			}
-			return err
-		}
-		defer func() {
-			if err != nil {
-				err = errors.Join(err, shut())
-			}
-		}()
-		var servers []hashicorp.Server
-		for id := 1; id <= replicaCount; id++ {
-			n, err := startPeerNode(id, filepath.Join(dir, strconv.Itoa(id)), tune)
-			if err != nil {
-				return nil, fmt.Errorf("starting node %d: %w", id, err)
-			}
-			nodes = append(nodes, n)
-			servers = append(servers, hashicorp.Server{ID: hashicorp.ServerID(strconv.Itoa(id)), Address: n.transport.LocalAddr()})
-		}
-		if err := nodes[0].raft.BootstrapCluster(hashicorp.Configuration{Servers: servers}).Error(); err != nil {
-			return nil, fmt.Errorf("bootstrapping: %w", err)
-		}
-		leader, err := peerLeader(ctx, nodes)
-		if err != nil {
-			return nil, err
-		}
-		return &replicas{close: shut, commit: func(_ int, command []byte) error {
-			return leader.Apply(command, 0).Error()
-		}}, nil
+func (l *floorLeader) close() error {
+	if l.Leader == nil {
+		return nil
 	}
+	return l.Close()
 }
 
-// peerNode is one of the peer's.
-type peerNode struct {
-	raft      *hashicorp.Raft
-	wal       *raftwal.WAL
-	transport *hashicorp.NetworkTransport
+func (floorFollower) settle(context.Context) error { return nil }
+func (floorFollower) commit(context.Context, int, []byte) error {
+	return fmt.Errorf("a follower of the floor takes no commands: %w", errors.ErrUnsupported)
+}
+func (f floorFollower) close() error { return f.Close() }
+
+// replicas are three members, each a process.
+type replicas struct {
+	kind  memberKind
+	procs []*memberProcess
 }
 
-func startPeerNode(id int, dir string, tune func(*hashicorp.Config)) (_ *peerNode, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
-	}
-	n := &peerNode{}
+// memberProcess is a process that is told what to do.
+type memberProcess struct {
+	cmd     *exec.Cmd
+	orders  io.WriteCloser
+	answers *json.Decoder
+	stderr  bytes.Buffer
+}
+
+// startReplicas starts three members with their data in folders below dir and waits until those lead that are meant to.
+func startReplicas(ctx context.Context, k memberKind, dir string) (_ *replicas, err error) {
+	r := &replicas{kind: k}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, n.stop())
+			err = errors.Join(fmt.Errorf("starting %s: %w", k.name, err), r.close())
 		}
 	}()
-	if n.wal, err = raftwal.Open(dir); err != nil {
-		return nil, err
-	}
-	cached, err := hashicorp.NewLogCache(512, n.wal)
+	addresses, err := freeAddresses(replicaCount)
 	if err != nil {
 		return nil, err
 	}
-	if n.transport, err = hashicorp.NewTCPTransport("127.0.0.1:0", nil, replicaCount, 10*time.Second, io.Discard); err != nil {
+	for id := 1; id <= replicaCount; id++ {
+		own := filepath.Join(dir, strconv.Itoa(id))
+		if err := os.MkdirAll(own, 0o700); err != nil {
+			return nil, err
+		}
+		p, err := startMember(ctx, k.name, id, own, addresses)
+		if err != nil {
+			return nil, err
+		}
+		r.procs = append(r.procs, p)
+	}
+	if _, err := r.each(func(p *memberProcess, _ int) (outcome, error) { return p.answer() }); err != nil {
 		return nil, err
 	}
-	c := hashicorp.DefaultConfig()
-	c.LocalID, c.LogOutput, c.LogLevel = hashicorp.ServerID(strconv.Itoa(id)), io.Discard, "ERROR"
-	tune(c)
-	n.raft, err = hashicorp.NewRaft(c, peerDiscard{}, cached, n.wal, hashicorp.NewDiscardSnapshotStore(), n.transport)
-	return n, err
+	_, err = r.each(func(p *memberProcess, _ int) (outcome, error) { return p.do(order{}) })
+	return r, err
 }
 
-func (n *peerNode) stop() (err error) {
-	if n.raft != nil {
-		err = n.raft.Shutdown().Error()
+func startMember(ctx context.Context, kind string, id int, dir string, addresses []string) (*memberProcess, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
 	}
-	if n.transport != nil {
-		err = errors.Join(err, n.transport.Close())
+	p := &memberProcess{cmd: exec.CommandContext(ctx, self, memberCommand, kind, strconv.Itoa(id), dir, strings.Join(addresses, ","))}
+	p.cmd.Stderr = &p.stderr
+	out, err := p.cmd.StdoutPipe()
+	if err == nil {
+		p.orders, err = p.cmd.StdinPipe()
 	}
-	if n.wal != nil {
-		err = errors.Join(err, n.wal.Close())
+	if err == nil {
+		err = p.cmd.Start()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("starting member %d: %w", id, err)
+	}
+	p.answers = json.NewDecoder(out)
+	return p, nil
+}
+
+func (p *memberProcess) do(o order) (outcome, error) {
+	if err := json.NewEncoder(p.orders).Encode(o); err != nil {
+		return outcome{}, err
+	}
+	return p.answer()
+}
+
+// errMember: a member couldn't do what it was told.
+var errMember = errors.New("a member failed")
+
+func (p *memberProcess) answer() (out outcome, err error) {
+	if err := p.answers.Decode(&out); err != nil {
+		return out, fmt.Errorf("%w without an answer: %w", errMember, err)
+	}
+	if out.Error != "" {
+		return out, fmt.Errorf("%w: %s", errMember, out.Error)
+	}
+	return out, nil
+}
+
+// each does something with all members at once.
+func (r *replicas) each(do func(p *memberProcess, i int) (outcome, error)) ([]outcome, error) {
+	var wg sync.WaitGroup
+	all, errs := make([]outcome, len(r.procs)), make([]error, len(r.procs))
+	for i, p := range r.procs {
+		wg.Go(func() { all[i], errs[i] = do(p, i) })
+	}
+	wg.Wait()
+	return all, errors.Join(errs...)
+}
+
+// load has so many proposers commit commands of one size for a while; they are spread over those members that lead.
+func (r *replicas) load(proposers, size int, d time.Duration) (rate float64, waits []time.Duration, err error) {
+	all, err := r.each(func(p *memberProcess, i int) (outcome, error) {
+		n := r.kind.leaders
+		share := proposers*(i+1)/n - proposers*i/n
+		if i >= n || share == 0 {
+			return outcome{}, nil
+		}
+		return p.do(order{Proposers: share, Bytes: size, Duration: d})
+	})
+	if err != nil {
+		return 0, nil, fmt.Errorf("%s, %d proposers of %d bytes: %w", r.kind.name, proposers, size, err)
+	}
+	for _, out := range all {
+		if len(out.Waits) > 0 {
+			rate += float64(len(out.Waits)) / out.Elapsed.Seconds()
+			waits = slices.Concat(waits, out.Waits)
+		}
+	}
+	return rate, waits, nil
+}
+
+// close ends the processes, the leader's first.
+func (r *replicas) close() (err error) {
+	for i, p := range r.procs {
+		p.orders.Close()
+		if e := p.cmd.Wait(); e != nil {
+			err = errors.Join(err, fmt.Errorf("member %d of %s: %w\n%s", i+1, r.kind.name, e, p.stderr.String()))
+		}
 	}
 	return err
 }
-
-// peerLeader waits until one of the nodes leads.
-func peerLeader(ctx context.Context, nodes []*peerNode) (*hashicorp.Raft, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	look := time.NewTicker(10 * time.Millisecond)
-	defer look.Stop()
-	for {
-		for _, n := range nodes {
-			if n.raft.State() == hashicorp.Leader && n.raft.VerifyLeader().Error() == nil {
-				return n.raft, nil
-			}
-		}
-		select {
-		case <-look.C:
-		case <-ctx.Done():
-			return nil, fmt.Errorf("waiting for a leader: %w", context.Cause(ctx))
-		}
-	}
-}
-
-// peerDiscard is the peer's state machine that has nothing to remember; it takes batches, which is the quicker way.
-type peerDiscard struct{}
-
-func (peerDiscard) Apply(*hashicorp.Log) any                 { return nil }
-func (peerDiscard) ApplyBatch(logs []*hashicorp.Log) []any   { return make([]any, len(logs)) }
-func (peerDiscard) Snapshot() (hashicorp.FSMSnapshot, error) { return peerDiscard{}, nil }
-func (peerDiscard) Restore(r io.ReadCloser) error            { return r.Close() }
-func (peerDiscard) Persist(s hashicorp.SnapshotSink) error   { return s.Close() }
-func (peerDiscard) Release()                                 {}

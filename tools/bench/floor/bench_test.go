@@ -10,11 +10,7 @@ import (
 func BenchmarkCommit(b *testing.B) {
 	for _, proposers := range []int{1, 64, 256} {
 		b.Run(fmt.Sprintf("proposers=%d", proposers), func(b *testing.B) {
-			g, err := Open(b.TempDir(), Options{})
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer g.Close()
+			g, _, _ := open(b, Options{})
 			rec := make([]byte, 128)
 			var left atomic.Int64
 			left.Store(int64(b.N))

@@ -1,8 +1,9 @@
-// Package floor replicates records to three files over loopback TCP with nothing that a consensus needs: no terms, no
-// elections, no index, no restart. It is what replication with the same durability costs at least.
+// Package floor replicates records to three files over TCP with nothing that a consensus needs: no terms, no elections,
+// no index, no restart. It is what replication with the same durability costs at least.
 //
 // The leader writes and syncs while both followers do, and answers when two of the three files have a record. Each of
 // the three takes whatever has come while it was busy, up to MaxBatch records, as one write and one fdatasync.
+
 package floor
 
 import (
@@ -12,8 +13,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -44,13 +43,18 @@ type Options struct {
 	FileBytes int64
 }
 
-// Group is a leader and its two followers.
-type Group struct {
-	o         Options
-	file      *journal // the leader's
-	followers [members - 1]*follower
-	conns     [members - 1]net.Conn
-	running   sync.WaitGroup
+func (o *Options) defaults() {
+	if o.FileBytes <= 0 {
+		o.FileBytes = defaultFile
+	}
+}
+
+// Leader takes records and sends them to its two followers.
+type Leader struct {
+	o       Options
+	file    *journal // the leader's
+	conns   [members - 1]net.Conn
+	running sync.WaitGroup
 
 	mu      sync.Mutex
 	room    sync.Cond // something was taken from a queue, or a member is gone
@@ -82,24 +86,21 @@ type waiter struct {
 
 var answers = sync.Pool{New: func() any { return make(chan error, 1) }}
 
-// Open makes the three files in dir, which must exist, and connects the members.
-func Open(dir string, o Options) (*Group, error) {
-	if o.FileBytes <= 0 {
-		o.FileBytes = defaultFile
-	}
-	g := &Group{o: o}
+// Lead makes the leader's file and connects to two followers that listen already.
+func Lead(name string, followers [2]string, o Options) (*Leader, error) {
+	o.defaults()
+	g := &Leader{o: o}
 	g.room.L = &g.mu
 	for i := range g.queues {
 		g.queues[i].wake = make(chan struct{}, 1)
 	}
 	var err error
-	if g.file, err = createJournal(path(dir, local), o.FileBytes); err != nil {
+	if g.file, err = createJournal(name, o.FileBytes); err != nil {
 		return nil, err
 	}
-	for i := range g.followers {
-		if err := g.connect(i, path(dir, i+1)); err != nil {
-			g.release()
-			return nil, err
+	for i, address := range followers {
+		if g.conns[i], err = net.DialTimeout("tcp", address, 5*time.Second); err != nil {
+			return nil, errors.Join(fmt.Errorf("floor: connecting to a follower: %w", err), g.release())
 		}
 	}
 	g.running.Go(g.write)
@@ -110,24 +111,8 @@ func Open(dir string, o Options) (*Group, error) {
 	return g, nil
 }
 
-func path(dir string, member int) string {
-	return filepath.Join(dir, "member-"+strconv.Itoa(member))
-}
-
-func (g *Group) connect(i int, name string) error {
-	f, err := startFollower(name, g.o.FileBytes)
-	if err != nil {
-		return err
-	}
-	g.followers[i] = f
-	if g.conns[i], err = net.DialTimeout("tcp", f.listener.Addr().String(), 5*time.Second); err != nil {
-		return fmt.Errorf("floor: connecting to a follower: %w", err)
-	}
-	return nil
-}
-
 // Commit returns when two of the three files have the record on disk. Errors: ErrClosed, ErrNoMajority, ErrTooLarge.
-func (g *Group) Commit(rec []byte) error {
+func (g *Leader) Commit(rec []byte) error {
 	size := headerBytes + len(rec)
 	if int64(size) > g.o.FileBytes {
 		return ErrTooLarge
@@ -154,7 +139,7 @@ func (g *Group) Commit(rec []byte) error {
 	return err
 }
 
-func (g *Group) full() bool {
+func (g *Leader) full() bool {
 	for i := range g.queues {
 		if q := &g.queues[i]; !q.gone && q.bytes >= maxWaiting {
 			return true
@@ -180,7 +165,7 @@ func (q *queue) add(seq uint64, rec []byte) {
 var buffers = sync.Pool{New: func() any { return make([]byte, 0, 64<<10) }}
 
 // take waits for a batch. It returns false when there will be none.
-func (g *Group) take(member int) (batch, bool) {
+func (g *Leader) take(member int) (batch, bool) {
 	q := &g.queues[member]
 	for {
 		g.mu.Lock()
@@ -205,7 +190,7 @@ func (g *Group) take(member int) (batch, bool) {
 }
 
 // write makes what comes durable in the leader's own file.
-func (g *Group) write() {
+func (g *Leader) write() {
 	for {
 		b, ok := g.take(local)
 		if !ok {
@@ -221,7 +206,7 @@ func (g *Group) write() {
 }
 
 // send hands a follower what comes, without waiting for its answers.
-func (g *Group) send(member int, c net.Conn) {
+func (g *Leader) send(member int, c net.Conn) {
 	for {
 		b, ok := g.take(member)
 		if !ok {
@@ -236,7 +221,7 @@ func (g *Group) send(member int, c net.Conn) {
 }
 
 // receive takes a follower's answers: the number of the last record on its disk.
-func (g *Group) receive(member int, c net.Conn) {
+func (g *Leader) receive(member int, c net.Conn) {
 	var answer [8]byte
 	for {
 		if _, err := io.ReadFull(c, answer[:]); err != nil {
@@ -248,7 +233,7 @@ func (g *Group) receive(member int, c net.Conn) {
 }
 
 // has notes that a member has everything up to seq and answers those whose records two members have now.
-func (g *Group) has(member int, seq uint64) {
+func (g *Leader) has(member int, seq uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.durable[member] = max(g.durable[member], seq)
@@ -263,7 +248,7 @@ func (g *Group) has(member int, seq uint64) {
 }
 
 // lose goes on without a member, or ends the group when it was the second.
-func (g *Group) lose(member int) {
+func (g *Leader) lose(member int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.queues[member].gone = true
@@ -282,7 +267,7 @@ func (g *Group) lose(member int) {
 }
 
 // end answers everybody who waits. mu is held.
-func (g *Group) end(err error) {
+func (g *Leader) end(err error) {
 	if g.err != nil {
 		return
 	}
@@ -304,8 +289,8 @@ func wake(c chan struct{}) {
 	}
 }
 
-// Close ends the members. Those who wait in Commit get ErrClosed.
-func (g *Group) Close() error {
+// Close ends the leader, and with it what its followers have to do. Those who wait in Commit get ErrClosed.
+func (g *Leader) Close() error {
 	g.mu.Lock()
 	g.end(ErrClosed)
 	g.mu.Unlock()
@@ -313,21 +298,15 @@ func (g *Group) Close() error {
 }
 
 // release closes what Open has opened.
-func (g *Group) release() error {
-	var errs []error
+func (g *Leader) release() error {
 	for _, c := range g.conns {
 		if c != nil {
 			c.Close()
 		}
 	}
-	for _, f := range g.followers {
-		if f != nil {
-			errs = append(errs, f.stop())
-		}
-	}
 	g.running.Wait()
 	if err := g.file.close(); err != nil && !errors.Is(err, os.ErrClosed) {
-		errs = append(errs, err)
+		return fmt.Errorf("floor: closing the leader's file: %w", err)
 	}
-	return errors.Join(errs...)
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 )
@@ -28,19 +29,34 @@ func readAll(t *testing.T, name string) map[uint64]string {
 	return all
 }
 
-func open(t *testing.T) (*Group, string) {
+func path(dir string, member int) string { return filepath.Join(dir, fmt.Sprint("member-", member)) }
+
+// open starts a leader and two followers; records in their files come from the beginning.
+func open(t testing.TB, o Options) (*Leader, [2]*Follower, string) {
 	t.Helper()
 	dir := t.TempDir()
-	g, err := Open(dir, Options{FileBytes: 4 << 20})
+	var followers [2]*Follower
+	var addresses [2]string
+	for i := range followers {
+		f, err := Follow(path(dir, i+1), "127.0.0.1:0", o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		followers[i], addresses[i] = f, f.Addr()
+	}
+	g, err := Lead(path(dir, local), addresses, o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { g.Close() })
-	return g, dir
+	return g, followers, dir
 }
 
+var small = Options{FileBytes: 4 << 20}
+
 // commit has proposers commit so many records each and returns those that were acknowledged.
-func commit(g *Group, proposers, each int) (acknowledged []string, err error) {
+func commit(g *Leader, proposers, each int) (acknowledged []string, err error) {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for p := range proposers {
@@ -81,7 +97,7 @@ func copies(t *testing.T, dir string) map[string]int {
 func TestWhatIsAcknowledgedIsInTwoFiles(t *testing.T) {
 	for _, proposers := range []int{1, 8, 64} {
 		t.Run(fmt.Sprint(proposers, " proposers"), func(t *testing.T) {
-			g, dir := open(t)
+			g, _, dir := open(t, small)
 			acknowledged, err := commit(g, proposers, 2000/proposers)
 			if err != nil {
 				t.Fatal(err)
@@ -97,12 +113,12 @@ func TestWhatIsAcknowledgedIsInTwoFiles(t *testing.T) {
 }
 
 func TestNothingIsLostWhenAFollowerIs(t *testing.T) {
-	g, dir := open(t)
+	g, followers, dir := open(t, small)
 	first, err := commit(g, 8, 20)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := g.followers[0].stop(); err != nil {
+	if err := followers[0].Close(); err != nil {
 		t.Fatal(err)
 	}
 	second, err := commit(g, 8, 20)
@@ -118,9 +134,9 @@ func TestNothingIsLostWhenAFollowerIs(t *testing.T) {
 }
 
 func TestNothingIsAcknowledgedByOneMemberAlone(t *testing.T) {
-	g, dir := open(t)
-	for _, f := range g.followers {
-		if err := f.stop(); err != nil {
+	g, followers, dir := open(t, small)
+	for _, f := range followers {
+		if err := f.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -135,7 +151,7 @@ func TestNothingIsAcknowledgedByOneMemberAlone(t *testing.T) {
 }
 
 func TestCommitsThatWaitEndWhenTheGroupIsClosed(t *testing.T) {
-	g, _ := open(t)
+	g, _, _ := open(t, small)
 	g.mu.Lock() // nobody gets on
 	ended := make(chan error, 1)
 	go func() { ended <- g.Commit([]byte("late")) }()
@@ -150,12 +166,7 @@ func TestCommitsThatWaitEndWhenTheGroupIsClosed(t *testing.T) {
 }
 
 func TestAFileIsWrittenOverFromItsBeginning(t *testing.T) {
-	dir := t.TempDir()
-	g, err := Open(dir, Options{FileBytes: 4 << 10})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer g.Close()
+	g, _, dir := open(t, Options{FileBytes: 4 << 10})
 	rec := make([]byte, 1000)
 	for n := range 10 {
 		rec[0] = byte(n)

@@ -89,8 +89,9 @@ func (j *journal) write(b []byte) error {
 
 func (j *journal) close() error { return j.f.Close() }
 
-// follower writes what a leader sends and answers with the number of the last record that is on its disk.
-type follower struct {
+// Follower writes what a leader sends and answers with the number of the last record that is on its disk. It follows one
+// leader, once.
+type Follower struct {
 	listener net.Listener
 	file     *journal
 	done     chan struct{}
@@ -100,16 +101,18 @@ type follower struct {
 	err  error // why it ended, other than that its leader went away
 }
 
-func startFollower(name string, size int64) (*follower, error) {
-	file, err := createJournal(name, size)
+// Follow makes a follower's file and listens for its leader.
+func Follow(name, address string, o Options) (*Follower, error) {
+	o.defaults()
+	file, err := createJournal(name, o.FileBytes)
 	if err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("floor: listening: %w", err), file.close())
 	}
-	f := &follower{listener: l, file: file, done: make(chan struct{})}
+	f := &Follower{listener: l, file: file, done: make(chan struct{})}
 	go func() {
 		defer close(f.done)
 		defer file.close()
@@ -127,7 +130,7 @@ func startFollower(name string, size int64) (*follower, error) {
 	return f, nil
 }
 
-func (f *follower) follow(conn net.Conn) error {
+func (f *Follower) follow(conn net.Conn) error {
 	buf := make([]byte, 1<<20)
 	var answer [8]byte
 	have := 0
@@ -175,14 +178,17 @@ func split(b []byte) (whole int, last uint64, err error) {
 	return whole, last, nil
 }
 
-func (f *follower) fail(err error) {
+func (f *Follower) fail(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.err = err
 }
 
-// stop ends the follower and returns what it has failed with.
-func (f *follower) stop() error {
+// Addr is where it listens.
+func (f *Follower) Addr() string { return f.listener.Addr().String() }
+
+// Close ends the follower and returns what it has failed with.
+func (f *Follower) Close() error {
 	f.listener.Close()
 	f.mu.Lock()
 	if f.conn != nil {

@@ -28,7 +28,7 @@ func TestARecordIsCommittedWhenTwoMembersHaveIt(t *testing.T) {
 		{"a report that comes late", []report{{0, 2}, {1, 2}, {1, 1}, {0, 3}}, []uint64{1, 2}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			g := &Group{}
+			g := &Leader{}
 			for seq := uint64(1); seq <= 3; seq++ {
 				g.waiting = append(g.waiting, waiter{seq, make(chan error, 1)})
 			}
@@ -52,14 +52,14 @@ func TestARecordIsCommittedWhenTwoMembersHaveIt(t *testing.T) {
 }
 
 // dial starts a follower and connects to it as its leader does.
-func dial(t *testing.T, name string) (*follower, net.Conn) {
+func dial(t *testing.T, name string) (*Follower, net.Conn) {
 	t.Helper()
-	f, err := startFollower(name, 1<<20)
+	f, err := Follow(name, "127.0.0.1:0", Options{FileBytes: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { f.stop() })
-	c, err := net.Dial("tcp", f.listener.Addr().String())
+	t.Cleanup(func() { f.Close() })
+	c, err := net.Dial("tcp", f.Addr())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestAFollowerThatCannotWriteAnswersNothing(t *testing.T) {
 	if n, err := c.Read(make([]byte, 8)); !errors.Is(err, io.EOF) {
 		t.Fatalf("%d bytes of an answer, %v", n, err)
 	}
-	if err := f.stop(); err == nil {
+	if err := f.Close(); err == nil {
 		t.Fatal("the follower doesn't tell why it ended")
 	}
 }
