@@ -3,8 +3,12 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"io"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 func TestMetricsAreAddedUp(t *testing.T) {
@@ -39,10 +43,10 @@ up 1
 }
 
 func TestAClusterIsSettledWhenAllHaveWhatWasCommitted(t *testing.T) {
-	const text = `{"leader":"n2","term":3,"commit":90,"writable":true,"reason":"","nodes":[
-		{"id":"n1","raft":"127.0.0.1:1","role":"follower","match":90,"reachable":true},
+	const text = `{"leader":"n2","term":3,"commit":900,"writable":true,"reason":"","nodes":[
+		{"id":"n1","raft":"127.0.0.1:1","role":"follower","match":900,"reachable":true},
 		{"id":"n2","raft":"127.0.0.1:2","role":"leader","match":0,"reachable":true},
-		{"id":"n3","raft":"127.0.0.1:3","role":"follower","match":88,"reachable":true}]}`
+		{"id":"n3","raft":"127.0.0.1:3","role":"follower","match":800,"reachable":true}]}`
 	for _, c := range []struct {
 		name   string
 		asked  string
@@ -50,12 +54,12 @@ func TestAClusterIsSettledWhenAllHaveWhatWasCommitted(t *testing.T) {
 		change func(*clusterStatus)
 		want   bool
 	}{
-		{"all have it", "n2", 88, func(*clusterStatus) {}, true},
-		{"one is behind", "n2", 89, func(*clusterStatus) {}, false},
-		{"a follower was asked", "n1", 88, func(*clusterStatus) {}, false},
-		{"one can't be reached", "n2", 88, func(s *clusterStatus) { s.Nodes[0].Reachable = false }, false},
-		{"nothing can be written", "n2", 88, func(s *clusterStatus) { s.Writable = false }, false},
-		{"one isn't listed", "n2", 88, func(s *clusterStatus) { s.Nodes = s.Nodes[:2] }, false},
+		{"all have it", "n2", 900, func(*clusterStatus) {}, true},
+		{"one is behind", "n2", 901, func(*clusterStatus) {}, false},
+		{"a follower was asked", "n1", 900, func(*clusterStatus) {}, false},
+		{"one can't be reached", "n2", 900, func(s *clusterStatus) { s.Nodes[0].Reachable = false }, false},
+		{"nothing can be written", "n2", 900, func(s *clusterStatus) { s.Writable = false }, false},
+		{"one isn't listed", "n2", 900, func(s *clusterStatus) { s.Nodes = s.Nodes[:2] }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var s clusterStatus
@@ -67,6 +71,17 @@ func TestAClusterIsSettledWhenAllHaveWhatWasCommitted(t *testing.T) {
 				t.Fatalf("settled: %v", got)
 			}
 		})
+	}
+}
+
+func TestOnlyErrorsThatSayNothingLeaveAnOutcomeUnknown(t *testing.T) {
+	w := &writers{}
+	w.note(1, nil)
+	w.note(2, &pgconn.PgError{Code: "25006"})
+	w.note(3, &pgconn.PgError{Code: "40003"})
+	w.note(4, io.ErrUnexpectedEOF)
+	if !slices.Equal(w.acknowledged, []int64{1}) || !slices.Equal(w.unknown, []int64{3, 4}) {
+		t.Fatalf("acknowledged %v, unknown %v", w.acknowledged, w.unknown)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 const (
@@ -101,6 +102,10 @@ func failOver(ctx context.Context, c *cluster, w *writers) (time.Duration, error
 	return took, c.start(ctx, leader)
 }
 
+// refusals are the codes by which a server says that nothing was done: it is a follower, the transaction has to be run
+// again, it isn't ready.
+var refusals = []string{"25006", "40001", "57P03"}
+
 // writers are clients that insert rows and connect again, to one server after the other, when something fails.
 type writers struct {
 	ids   atomic.Int64
@@ -163,11 +168,14 @@ func (w *writers) session(ctx context.Context, url string, committing chan<- str
 func (w *writers) note(id int64, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if err == nil {
+	var refusal *pgconn.PgError
+	switch {
+	case err == nil:
 		w.acknowledged = append(w.acknowledged, id)
-		return
+	case errors.As(err, &refusal) && slices.Contains(refusals, refusal.Code): // it must not be there
+	default:
+		w.unknown = append(w.unknown, id)
 	}
-	w.unknown = append(w.unknown, id)
 }
 
 // check compares the table with what the clients know.

@@ -3,7 +3,6 @@
 //
 // The leader writes and syncs while both followers do, and answers when two of the three files have a record. Each of
 // the three takes whatever has come while it was busy, up to MaxBatch records, as one write and one fdatasync.
-
 package floor
 
 import (
