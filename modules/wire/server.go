@@ -17,6 +17,7 @@ import (
 	grammar "github.com/bop-platform/bop/modules/wire/dialect/postgres"
 	"github.com/bop-platform/bop/modules/wire/engine"
 	"github.com/bop-platform/bop/modules/wire/filedb"
+	"github.com/bop-platform/bop/modules/wire/handoff"
 	"github.com/bop-platform/bop/modules/wire/mywire"
 	"github.com/bop-platform/bop/modules/wire/pgwire"
 	"github.com/bop-platform/bop/modules/wire/session"
@@ -36,6 +37,11 @@ type Options struct {
 	// TLS is offered to clients. RequireTLS refuses those that don't use it.
 	TLS        *tls.Config
 	RequireTLS bool
+
+	// Route, if set, says which server is to serve a client; that one's ServeHandoff gets it. nil: this server serves all.
+	Route handoff.Route
+	// FirstID is where the numbers of sessions begin. Servers that pass clients on to each other need ranges of their own.
+	FirstID uint32
 
 	// MaxConns is how many connections each protocol serves at once. Default 10,000.
 	MaxConns int
@@ -77,21 +83,21 @@ func NewServer(o Options) (*Server, error) {
 	s := &Server{o: o}
 	var err error
 	s.sessions, err = session.NewServer(session.Options{
-		Engine: o.Engine, Plans: o.Plans, MaxSessions: 2 * o.MaxConns, IdleInTransaction: o.IdleInTransaction, Users: o.Users,
+		Engine: o.Engine, Plans: o.Plans, MaxSessions: 2 * o.MaxConns, IdleInTransaction: o.IdleInTransaction, Users: o.Users, FirstID: o.FirstID,
 		Logger: o.Logger, TracerProvider: o.TracerProvider, MeterProvider: o.MeterProvider,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing sessions: %w", err)
 	}
 	s.postgres, err = pgwire.NewServer(pgwire.Options{
-		Sessions: s.sessions, Auth: o.Auth, TLS: o.TLS, RequireTLS: o.RequireTLS, MaxConns: o.MaxConns,
+		Sessions: s.sessions, Auth: o.Auth, TLS: o.TLS, RequireTLS: o.RequireTLS, Route: o.Route, MaxConns: o.MaxConns,
 		MaxStatement: o.MaxStatement, MaxMessage: o.MaxMessage, Logger: o.Logger, MeterProvider: o.MeterProvider,
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.mysql, err = mywire.NewServer(mywire.Options{
-		Sessions: s.sessions, Auth: o.Auth, TLS: o.TLS, RequireTLS: o.RequireTLS, MaxConns: o.MaxConns, MaxPacket: o.MaxMessage,
+		Sessions: s.sessions, Auth: o.Auth, TLS: o.TLS, RequireTLS: o.RequireTLS, Route: o.Route, MaxConns: o.MaxConns, MaxPacket: o.MaxMessage,
 		Logger: o.Logger, MeterProvider: o.MeterProvider,
 	})
 	if err != nil {
@@ -147,6 +153,30 @@ func (s *Server) ServePostgres(ctx context.Context, ln net.Listener) error {
 func (s *Server) ServeMySQL(ctx context.Context, ln net.Listener) error {
 	return s.house.serve(ctx, "MySQL", ln, s.mysql.Serve)
 }
+
+// ServeHandoff serves a client that another server has accepted and passed on through Options.Route, to its end. conn is
+// the other end of what Route returned there.
+func (s *Server) ServeHandoff(conn net.Conn) error {
+	conn.SetReadDeadline(time.Now().Add(handoff.Greeted))
+	f, err := handoff.Read(conn)
+	if err != nil {
+		return err
+	}
+	conn.SetReadDeadline(time.Time{})
+	switch f.Protocol {
+	case handoff.PostgreSQL:
+		s.postgres.ServeHandoff(conn, f)
+	case handoff.MySQL:
+		s.mysql.ServeHandoff(conn, f)
+	default:
+		return fmt.Errorf("%w: %v", handoff.ErrFrame, f.Protocol)
+	}
+	return nil
+}
+
+// Demoted ends the sessions that only a leader can serve, after the statements that they run: this server isn't one any
+// more. Clients that connect again find the next.
+func (s *Server) Demoted() { s.sessions.Demoted() }
 
 // Shutdown stops accepting and ends the connections: idle ones at once, the others when their statement is done, or when
 // ctx ends, which is then the error.

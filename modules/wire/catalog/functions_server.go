@@ -31,7 +31,7 @@ func serverFunctions() {
 		return 1, nil
 	}, sig(types.Int4, 0, types.Int4))
 	add("getdatabaseencoding", constant("UTF8"), sig(types.Name, 0))
-	add("pg_is_in_recovery", constant(false), sig(boolean, 0))
+	add("pg_is_in_recovery", func(c *call) (any, error) { return c.src.Follows(), nil }, sig(boolean, 0))
 	add("pg_is_wal_replay_paused", constant(false), sig(boolean, 0))
 	add("pg_postmaster_start_time", func(c *call) (any, error) { return timestamp(c.src.Started()), nil }, sig(types.TimestampTZ, 0))
 	add("pg_conf_load_time", func(c *call) (any, error) { return timestamp(c.src.Started()), nil }, sig(types.TimestampTZ, 0))

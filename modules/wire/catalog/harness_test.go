@@ -36,6 +36,7 @@ func (s *server) Databases() []string      { return []string{"app", "other"} }
 func (s *server) User() string             { return "ada" }
 func (s *server) SearchPath() []string     { return s.path }
 func (s *server) Dialect() ir.Dialect      { return s.d }
+func (s *server) Follows() bool            { return false }
 func (s *server) Started() time.Time       { return time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC) }
 func (s *server) Location() *time.Location { return time.UTC }
 func (s *server) Users() []catalog.Role {

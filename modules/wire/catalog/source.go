@@ -31,6 +31,7 @@ type Source interface {
 	GlobalSettings() []Setting
 	Sessions() []Session
 	Started() time.Time // when the server started
+	Follows() bool      // another server accepts the writes
 	Location() *time.Location
 }
 

@@ -5,6 +5,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/ncruces/go-sqlite3"
 )
@@ -56,6 +57,30 @@ type Database interface {
 	Version() Version
 	// Borrow lends a connection until Release. It waits for a free one while ctx lasts.
 	Borrow(ctx context.Context) (Conn, error)
+}
+
+// Level says what reads may miss.
+type Level uint8
+
+// The levels.
+const (
+	Linearizable Level = iota // nothing that was committed before they began, by whichever server
+	LeaderReads               // what a leader that was deposed a moment ago doesn't know
+	StaleReads                // what this server hasn't got yet, for MaxAge at most
+)
+
+// Consistency is how fresh reads have to be.
+type Consistency struct {
+	Level  Level
+	MaxAge time.Duration // of StaleReads; 0: any age
+}
+
+// Consistent is a Database whose reads may have to wait, or can't be served here, when they have to be fresh.
+type Consistent interface {
+	Database
+	// Fresh returns when reads that begin now are as fresh as asked. ErrReadOnly: another server has to be asked;
+	// ErrUnavailable: it can't be found out.
+	Fresh(ctx context.Context, c Consistency) error
 }
 
 // Conn is a lent SQLite connection. It is used by one goroutine at a time.

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bop-platform/bop/modules/wire/handoff"
 	"github.com/bop-platform/bop/modules/wire/session"
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
 )
@@ -24,11 +25,14 @@ type client struct {
 	crowded bool                    // there are too many connections for this one to stay
 	secured bool                    // TLS is used
 
-	id    uint32
-	nonce []byte
-	caps  uint32 // what both sides know
-	login *login
-	text  uint16 // the collation that text columns are announced with
+	id     uint32
+	nonce  []byte
+	caps   uint32         // what both sides know
+	handed *handoff.Frame // of a client that another server has accepted
+	routed net.Conn       // to the server that serves this client; guarded by mu
+	ended  chan struct{}  // closed at the end
+	login  *login
+	text   uint16 // the collation that text columns are announced with
 
 	// What the session's variables say.
 	ansiQuotes  bool
@@ -55,7 +59,7 @@ type client struct {
 }
 
 func newClient(s *Server, conn net.Conn) *client {
-	c := &client{s: s, conn: conn, raw: conn, starting: true}
+	c := &client{s: s, conn: conn, raw: conn, starting: true, ended: make(chan struct{})}
 	c.in = input{conn: conn, read: func(n int) { s.metrics.in.Add(int64(n)) }}
 	c.out = output{conn: conn, wrote: func(n int) { s.metrics.out.Add(int64(n)) }}
 	return c
@@ -120,6 +124,9 @@ func (c *client) terminate(e *sqlerr.Error) {
 		c.fatal = e
 	}
 	starting := c.starting
+	if c.routed != nil {
+		c.routed.Close()
+	}
 	c.mu.Unlock()
 	if starting {
 		c.raw.SetReadDeadline(past)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bop-platform/bop/modules/wire/auth"
 	"github.com/bop-platform/bop/modules/wire/catalog"
+	"github.com/bop-platform/bop/modules/wire/handoff"
 	"github.com/bop-platform/bop/modules/wire/ir"
 	"github.com/bop-platform/bop/modules/wire/session"
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
@@ -92,27 +93,25 @@ func (c *client) start(ctx context.Context) error {
 	if c.crowded {
 		return sqlerr.New("53300", "sorry, too many clients already").My(1040, "Too many connections")
 	}
-	c.id = c.s.o.Sessions.NewID()
-	c.nonce = auth.NewNonce()
-	c.greet()
-	if err := c.out.flush(); err != nil {
-		return errGone
-	}
-	p, err := c.answer()
+	p, err := c.opening(ctx)
 	if err != nil {
 		return err
 	}
-	if len(p) == 32 && (&reader{b: p}).int32()&capSSL != 0 {
-		if p, err = c.secure(ctx); err != nil {
-			return err
-		}
-	} else if c.s.o.RequireTLS {
+	if c.s.o.RequireTLS && !c.secured {
 		return sqlerr.New("28000", "connections without TLS are refused").
 			My(3159, "Connections using insecure transport are prohibited while --require_secure_transport=ON.")
 	}
 	l, err := parseLogin(p)
 	if err != nil {
 		return err
+	}
+	if c.s.o.Route != nil && c.handed == nil {
+		if passed, err := c.route(ctx, &l, p); passed {
+			return errGone
+		} else if err != nil {
+			return sqlerr.New("57P03", "this server can't reach the one that serves writes: %s", err).
+				My(1105, "This server can't reach the one that serves writes: %s", err)
+		}
 	}
 	l.caps &= c.capabilities()
 	c.caps = l.caps
@@ -125,6 +124,57 @@ func (c *client) start(ctx context.Context) error {
 	c.ok(0, 0, 0, "")
 	return nil
 }
+
+// opening greets the client and returns its login packet, under TLS if it asks for that.
+func (c *client) opening(ctx context.Context) ([]byte, error) {
+	if f := c.handed; f != nil {
+		c.id, c.nonce, c.out.seq, c.secured = f.ID, f.Nonce, f.Sequence, f.TLS
+		if c.s.o.Sessions.Taken(c.id) {
+			c.id = c.s.o.Sessions.NewID()
+		}
+		return f.Start, nil
+	}
+	c.id = c.s.o.Sessions.NewID()
+	c.nonce = auth.NewNonce()
+	c.greet()
+	if err := c.out.flush(); err != nil {
+		return nil, errGone
+	}
+	p, err := c.answer()
+	if err == nil && len(p) == 32 && (&reader{b: p}).int32()&capSSL != 0 {
+		return c.secure(ctx)
+	}
+	return p, err
+}
+
+// route passes the client on if another server is to serve it; it reports whether that has happened, and is over.
+func (c *client) route(ctx context.Context, l *login, p []byte) (bool, error) {
+	conn, err := c.s.o.Route(ctx, handoff.Greeting{Protocol: handoff.MySQL, User: l.user, Database: l.database, RemoteAddr: c.raw.RemoteAddr(),
+		Consistency: l.attrs[readConsistency]})
+	if err != nil || conn == nil {
+		return false, err
+	}
+	f := handoff.Frame{Protocol: handoff.MySQL, TLS: c.secured, Remote: c.raw.RemoteAddr().String(), Start: p, Early: c.in.take(),
+		ID: c.id, Nonce: c.nonce, Sequence: c.out.seq}
+	if err := f.Write(conn); err != nil {
+		conn.Close()
+		return false, err
+	}
+	c.mu.Lock()
+	if c.fatal != nil {
+		c.mu.Unlock()
+		conn.Close()
+		return true, nil
+	}
+	c.routed, c.starting = conn, false
+	c.mu.Unlock()
+	c.conn.SetDeadline(time.Time{})
+	handoff.Splice(c.conn, conn)
+	return true, nil
+}
+
+// readConsistency is the connection attribute by which a client says that any server may serve it.
+const readConsistency = "bop.read_consistency"
 
 func (c *client) capabilities() uint32 {
 	if c.s.o.TLS != nil {
@@ -350,6 +400,9 @@ func (c *client) local() bool {
 // begin opens the session of a client that was let in.
 func (c *client) begin(ctx context.Context, l *login) error {
 	params := map[string]string{}
+	if level := l.attrs[readConsistency]; level != "" {
+		params[readConsistency] = level
+	}
 	if name, ok := collations[l.collation]; ok && l.collation != types.UTF8MB4Collation {
 		charset, _, _ := strings.Cut(name, "_")
 		params["character_set_client"], params["character_set_results"], params["character_set_connection"] = charset, charset, charset

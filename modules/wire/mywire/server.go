@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/bop-platform/bop/modules/wire/auth"
+	"github.com/bop-platform/bop/modules/wire/handoff"
 	"github.com/bop-platform/bop/modules/wire/session"
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
 )
@@ -33,6 +34,9 @@ type Options struct {
 	TLS *tls.Config
 	// RequireTLS refuses clients that don't use TLS, with 3159.
 	RequireTLS bool
+
+	// Route, if set, says which server is to serve a client. nil: this one serves all.
+	Route handoff.Route
 
 	// MaxConns refuses more connections with 1040, those that haven't shown who they are included. Default 10,000.
 	MaxConns int
@@ -144,7 +148,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 		switch {
 		case err == nil:
 			pause = 0
-			s.serve(conn)
+			s.serve(conn, nil)
 		case s.stopped():
 			return ErrShutdown
 		case ctx.Err() != nil:
@@ -176,18 +180,32 @@ func (s *Server) count() int {
 	return len(s.clients)
 }
 
-// serve begins to serve one client.
-func (s *Server) serve(conn net.Conn) {
+// ServeHandoff serves a client that another server has accepted, to its end.
+func (s *Server) ServeHandoff(conn net.Conn, f *handoff.Frame) {
+	s.mu.Lock()
+	if !s.served.Swap(true) && !s.shutting {
+		s.watching.Go(s.watch)
+	}
+	s.mu.Unlock()
+	if c := s.serve(f.Conn(conn), f); c != nil {
+		<-c.ended
+	}
+}
+
+// serve begins to serve one client. f is what another server has found out of it, if that has passed it on.
+func (s *Server) serve(conn net.Conn, f *handoff.Frame) *client {
 	c := newClient(s, conn)
+	c.handed = f
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shutting || len(s.clients) >= 2*s.o.MaxConns {
 		conn.Close() // not even a message
-		return
+		return nil
 	}
 	c.crowded = len(s.clients) >= s.o.MaxConns
 	s.clients[c] = struct{}{}
 	s.wg.Go(func() {
+		defer close(c.ended)
 		defer func() {
 			if p := recover(); p != nil {
 				s.o.Logger.Error("a connection panicked", "client", conn.RemoteAddr(), "panic", p, "stack", string(debug.Stack()))
@@ -199,6 +217,7 @@ func (s *Server) serve(conn net.Conn) {
 		}()
 		c.run(s.ctx)
 	})
+	return c
 }
 
 // Shutdown stops accepting and ends the clients: idle ones at once, the others when their statement is done. When ctx

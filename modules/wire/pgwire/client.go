@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/bop-platform/bop/modules/wire/handoff"
 	"github.com/bop-platform/bop/modules/wire/session"
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
 )
@@ -21,6 +22,9 @@ type client struct {
 	in     input
 	out    output
 	x      *session.Session
+	handed *handoff.Frame          // of a client that another server has accepted
+	routed net.Conn                // to the server that serves this client; guarded by mu
+	done   chan struct{}           // closed at the end
 	cancel context.CancelCauseFunc // of everything that runs for this client
 	// crowded: there are too many connections for this one to stay.
 	crowded bool
@@ -51,7 +55,7 @@ type client struct {
 const maxNotes = 16 << 10
 
 func newClient(s *Server, conn net.Conn) *client {
-	c := &client{s: s, conn: conn, raw: conn, starting: true}
+	c := &client{s: s, conn: conn, raw: conn, starting: true, done: make(chan struct{})}
 	c.in = input{conn: conn, read: func(n int) { s.metrics.in.Add(int64(n)) }}
 	c.out = output{conn: conn, wrote: func(n int) { s.metrics.out.Add(int64(n)) }}
 	return c
@@ -113,6 +117,9 @@ func (c *client) terminate(e *sqlerr.Error) {
 		c.fatal = e
 	}
 	starting := c.starting
+	if c.routed != nil {
+		c.routed.Close()
+	}
 	c.mu.Unlock()
 	if starting {
 		c.raw.SetReadDeadline(past)

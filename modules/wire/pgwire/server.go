@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/bop-platform/bop/modules/wire/auth"
+	"github.com/bop-platform/bop/modules/wire/handoff"
 	"github.com/bop-platform/bop/modules/wire/session"
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
 )
@@ -33,6 +34,9 @@ type Options struct {
 	TLS *tls.Config
 	// RequireTLS refuses clients that don't use TLS.
 	RequireTLS bool
+
+	// Route, if set, says which server is to serve a client. nil: this one serves all.
+	Route handoff.Route
 
 	// MaxConns refuses more connections with 53300, those that haven't shown who they are included. Default 10,000.
 	MaxConns int
@@ -143,7 +147,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener) error {
 		switch {
 		case err == nil:
 			pause = 0
-			s.serve(conn)
+			s.serve(conn, nil)
 		case s.stopped():
 			return ErrShutdown
 		case ctx.Err() != nil:
@@ -168,22 +172,36 @@ func (s *Server) stopped() bool {
 	return s.shutting
 }
 
-// serve begins to serve one client.
-func (s *Server) serve(conn net.Conn) {
+// ServeHandoff serves a client that another server has accepted, to its end.
+func (s *Server) ServeHandoff(conn net.Conn, f *handoff.Frame) {
+	s.mu.Lock()
+	if !s.served.Swap(true) && !s.shutting {
+		s.watching.Go(s.watch)
+	}
+	s.mu.Unlock()
+	if c := s.serve(f.Conn(conn), f); c != nil {
+		<-c.done
+	}
+}
+
+// serve begins to serve one client. f is what another server has found out of it, if that has passed it on.
+func (s *Server) serve(conn net.Conn, f *handoff.Frame) *client {
 	c := newClient(s, conn)
+	c.handed = f
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.shutting {
 		conn.Close()
-		return
+		return nil
 	}
 	c.crowded = len(s.clients) >= s.o.MaxConns
 	if len(s.clients) >= 2*s.o.MaxConns {
 		conn.Close() // not even a message
-		return
+		return nil
 	}
 	s.clients[c] = struct{}{}
 	s.wg.Go(func() {
+		defer close(c.done)
 		defer func() {
 			if p := recover(); p != nil {
 				s.o.Logger.Error("a connection panicked", "client", conn.RemoteAddr(), "panic", p, "stack", string(debug.Stack()))
@@ -195,6 +213,7 @@ func (s *Server) serve(conn net.Conn) {
 		}()
 		c.run(s.ctx)
 	})
+	return c
 }
 
 // Shutdown stops accepting and ends the clients: idle ones at once, the others when their statement is done. When ctx

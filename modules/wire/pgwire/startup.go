@@ -2,6 +2,7 @@ package pgwire
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	_ "crypto/sha256" // for certificates
@@ -14,10 +15,12 @@ import (
 	"io"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/bop-platform/bop/modules/wire/auth"
+	"github.com/bop-platform/bop/modules/wire/handoff"
 	"github.com/bop-platform/bop/modules/wire/ir"
 	"github.com/bop-platform/bop/modules/wire/session"
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
@@ -33,11 +36,17 @@ const (
 // alpn is the protocol's name in TLS.
 const alpn = "postgresql"
 
+// readConsistency is the variable by which a client says at its start that any server may serve it.
+const readConsistency = "bop.read_consistency"
+
 // newest is the last minor version of protocol 3 that is served.
 const newest = 2
 
 // start lets the client in: TLS, authentication, a session. errGone if it wanted something else.
 func (c *client) start(ctx context.Context) error {
+	if c.handed != nil {
+		return c.resume(ctx)
+	}
 	if b, err := c.in.first(); err != nil {
 		return err
 	} else if b == 0x16 { // a TLS handshake without asking first
@@ -74,12 +83,15 @@ func (c *client) start(ctx context.Context) error {
 				return err
 			}
 		case codeCancel:
-			if len(body) == 12 {
-				c.s.o.Sessions.Cancel(binary.BigEndian.Uint32(body[4:]), binary.BigEndian.Uint32(body[8:]))
+			if !c.cancelOther(body) && c.s.o.Route != nil {
+				_, err := c.route(ctx, handoff.Greeting{Protocol: handoff.PostgreSQL, Cancel: true, RemoteAddr: c.raw.RemoteAddr()}, body)
+				if err != nil {
+					c.s.o.Logger.Debug("a request to cancel was not passed on", "error", err)
+				}
 			}
 			return errGone
 		default:
-			return c.startSession(ctx, code, body[4:])
+			return c.startSession(ctx, code, body)
 		}
 	}
 }
@@ -118,14 +130,75 @@ func (p *prefixed) Read(b []byte) (int, error) {
 	return p.Conn.Read(b)
 }
 
-// startSession reads the startup message and opens the session.
-func (c *client) startSession(ctx context.Context, version uint32, body []byte) error {
+// cancelOther cancels a statement; it reports whether the session is here.
+func (c *client) cancelOther(body []byte) bool {
+	return len(body) == 12 && c.s.o.Sessions.Cancel(binary.BigEndian.Uint32(body[4:]), binary.BigEndian.Uint32(body[8:]))
+}
+
+// resume goes on where the server that accepted the client has left off.
+func (c *client) resume(ctx context.Context) error {
+	body := c.handed.Start
+	if len(body) < 4 {
+		return errGone
+	}
+	code := binary.BigEndian.Uint32(body)
+	if code == codeCancel {
+		c.cancelOther(body)
+		return errGone
+	}
+	return c.startSession(ctx, code, body)
+}
+
+// route passes the client on if another server is to serve it; it reports whether that has happened, and is over.
+func (c *client) route(ctx context.Context, g handoff.Greeting, body []byte) (bool, error) {
+	conn, err := c.s.o.Route(ctx, g)
+	if err != nil || conn == nil {
+		return false, err
+	}
+	f := handoff.Frame{Protocol: handoff.PostgreSQL, TLS: c.conn != c.raw, Remote: c.raw.RemoteAddr().String(), Start: body, Early: c.in.buf[c.in.r:c.in.w]}
+	if err := f.Write(conn); err != nil {
+		conn.Close()
+		return false, err
+	}
+	c.mu.Lock()
+	if c.fatal != nil {
+		c.mu.Unlock()
+		conn.Close()
+		return true, nil
+	}
+	c.routed, c.starting = conn, false
+	c.mu.Unlock()
+	c.conn.SetDeadline(time.Time{})
+	handoff.Splice(c.conn, conn)
+	return true, nil
+}
+
+// secured tells whether the client's connection is under TLS.
+func (c *client) secured() bool { return c.conn != c.raw || c.handed != nil && c.handed.TLS }
+
+// startSession reads the startup message, whose first four bytes are version, and opens the session.
+func (c *client) startSession(ctx context.Context, version uint32, message []byte) error {
+	body := message[4:]
 	if major := version >> 16; major != 3 {
 		return sqlerr.New("0A000", "unsupported frontend protocol %d.%d: server supports 3.0 to 3.%d", major, version&0xffff, newest)
 	}
 	params, options, err := startupParams(body)
 	if err != nil {
 		return err
+	}
+	vars, err := commandLine(params["options"])
+	if err != nil {
+		return err
+	}
+	if c.s.o.Route != nil && c.handed == nil && !c.crowded {
+		g := handoff.Greeting{Protocol: handoff.PostgreSQL, User: params["user"], Database: params["database"], RemoteAddr: c.raw.RemoteAddr(),
+			Consistency: cmp.Or(params[readConsistency], vars[readConsistency])}
+		if passed, err := c.route(ctx, g, message); passed {
+			return errGone
+		} else if err != nil {
+			return sqlerr.New("57P03", "this server can't reach the one that serves writes: %s", err).
+				WithHint("Try again in a moment, or connect with options=-c bop.read_consistency=stale to read what this server has.")
+		}
 	}
 	if version&0xffff > newest || len(options) > 0 {
 		c.send(&pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: 3<<16 | min(version&0xffff, newest), UnrecognizedOptions: options})
@@ -140,17 +213,13 @@ func (c *client) startSession(ctx context.Context, version uint32, body []byte) 
 	if c.crowded {
 		return sqlerr.New("53300", "sorry, too many clients already").WithHint("The server serves at most %d connections.", c.s.o.MaxConns)
 	}
-	if c.s.o.RequireTLS && c.conn == c.raw {
+	if c.s.o.RequireTLS && !c.secured() {
 		return sqlerr.New("28000", "connections without TLS are not accepted").WithHint("Connect with sslmode=require or more.")
 	}
 	if r := params["replication"]; r != "" && r != "false" && r != "off" && r != "0" {
 		return sqlerr.Unsupported("the replication protocol")
 	}
 	if err := c.authenticate(user); err != nil {
-		return err
-	}
-	vars, err := commandLine(params["options"])
-	if err != nil {
 		return err
 	}
 	for name, value := range params {

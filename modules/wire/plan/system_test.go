@@ -22,5 +22,6 @@ func (d *db) Dialect() ir.Dialect               { return d.dialect }
 func (d *db) Settings() []catalog.Setting       { return nil }
 func (d *db) GlobalSettings() []catalog.Setting { return nil }
 func (d *db) Sessions() []catalog.Session       { return nil }
+func (d *db) Follows() bool                     { return false }
 func (d *db) Started() time.Time                { return time.Unix(0, 0) }
 func (d *db) Location() *time.Location          { return time.UTC }

@@ -102,6 +102,9 @@ func (st *connState) Sessions() []catalog.Session {
 // Started is when the server started.
 func (st *connState) Started() time.Time { return st.user.server.started }
 
+// Follows implements catalog.Source.
+func (st *connState) Follows() bool { return st.user.follows() }
+
 // Location is the session's time zone.
 func (st *connState) Location() *time.Location { return st.user.vars.location }
 

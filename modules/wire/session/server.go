@@ -32,6 +32,8 @@ type Options struct {
 	// IdleInTransaction ends a session that has been the writer and silent for that long, so that it doesn't stop the
 	// others for ever. Default 1 minute; a session's own idle_in_transaction_session_timeout goes before. Negative: never.
 	IdleInTransaction time.Duration
+	// FirstID is where the numbers of sessions begin. Servers that pass clients on to each other need ranges of their own.
+	FirstID uint32
 	// Users lists the users that the catalogs show beside those that are connected; nil: none.
 	Users func() []string
 
@@ -148,7 +150,14 @@ func (s *Server) Open(ctx context.Context, c Config) (*Session, error) {
 }
 
 // NewID draws the number of a session that is yet to be opened.
-func (s *Server) NewID() uint32 { return s.ids.Add(1) }
+func (s *Server) NewID() uint32 { return s.o.FirstID + s.ids.Add(1) }
+
+// Taken tells whether a session has a number.
+func (s *Server) Taken(id uint32) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions[id] != nil
+}
 
 func newSecret() uint32 {
 	var b [4]byte
@@ -156,14 +165,27 @@ func newSecret() uint32 {
 	return binary.BigEndian.Uint32(b[:])
 }
 
-// Cancel interrupts the statement of the session that has this key; it does nothing when there is none. It is what
+// Cancel interrupts the statement of the session that has this key; it reports whether there is one. It is what
 // PostgreSQL's CancelRequest asks for.
-func (s *Server) Cancel(id, secret uint32) {
+func (s *Server) Cancel(id, secret uint32) bool {
 	s.mu.Lock()
 	x := s.sessions[id]
 	s.mu.Unlock()
-	if x != nil && x.secret == secret {
-		x.Cancel()
+	if x == nil || x.secret != secret {
+		return false
+	}
+	x.Cancel()
+	return true
+}
+
+// Demoted ends the sessions whose reads have to be as fresh as only a leader's are: this server isn't it any more, and
+// clients that connect again find the one that is. Those that run a statement get its answer first.
+func (s *Server) Demoted() {
+	for _, x := range s.list() {
+		if x.vars.stale.Load() {
+			continue
+		}
+		x.terminate(sqlerr.New("57P01", "terminating connection: this server no longer leads").My(1053, "Server shutdown in progress"))
 	}
 }
 

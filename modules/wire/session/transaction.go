@@ -220,7 +220,11 @@ func (x *Session) readConn(ctx context.Context) (*lent, error) {
 		return nil, err
 	}
 	if !x.block.begun {
-		if err := x.settle(ctx, l); err != nil {
+		err := x.settle(ctx, l)
+		if err == nil {
+			err = x.freshen(ctx)
+		}
+		if err != nil {
 			x.giveBack(l)
 			return nil, err
 		}
@@ -244,11 +248,7 @@ func (x *Session) writeConn(ctx context.Context) (*lent, error) {
 			My(1792, "Cannot execute statement in a READ ONLY transaction.")
 	}
 	if ok, leader := x.server.o.Engine.Writable(); !ok {
-		e := sqlerr.New("25006", "this server does not accept writes").My(1290, "The server does not accept writes")
-		if leader != "" {
-			e.WithHint("Writes go to %s.", leader)
-		}
-		return nil, e
+		return nil, following("writes", leader)
 	}
 	l, err := x.borrow(ctx)
 	if err != nil || !x.block.open {
@@ -281,6 +281,12 @@ func (x *Session) writeConn(ctx context.Context) (*lent, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// follows tells whether another server accepts the writes.
+func (x *Session) follows() bool {
+	ok, _ := x.server.o.Engine.Writable()
+	return !ok
 }
 
 // takePlace begins a transaction of SQLite as the writer, after a wait of no more than the session's lock time-out.

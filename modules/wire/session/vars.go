@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/bop-platform/bop/modules/wire/catalog"
@@ -59,6 +60,8 @@ type vars struct {
 	foreignKeysOff    bool
 	strictReads       bool
 	durability        engine.Durability
+	consistency       engine.Consistency
+	stale             atomic.Bool // consistency is StaleReads; read by others
 	format            types.PGFormat
 	temporary         bool // the connection holds state of this session: temporary tables, switched-off checks
 
@@ -128,7 +131,11 @@ func (v *vars) live(name string) (string, bool) {
 		if x.block.open {
 			readOnly = x.block.readOnly
 		}
-		return v.boolean(readOnly), true
+		return v.boolean(readOnly || x.follows()), true
+	case "in_hot_standby":
+		return v.boolean(x.follows()), !x.mysql()
+	case "read_only", "super_read_only":
+		return v.boolean(x.follows()), x.mysql()
 	case "is_superuser":
 		return "on", !x.mysql()
 	case "session_authorization":

@@ -47,6 +47,11 @@ func (v *vars) check(s *spec, value string) (string, error) {
 		return level.String(), nil
 	case "sql_mode":
 		return sqlMode(value), nil
+	case readConsistency:
+		if _, ok := ParseConsistency(value); !ok {
+			return "", bad()
+		}
+		return strings.ToLower(strings.TrimSpace(value)), nil
 	}
 	switch s.kind {
 	case "bool":

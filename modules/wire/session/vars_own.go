@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/bop-platform/bop/modules/wire/engine"
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
@@ -14,6 +15,7 @@ import (
 // ownSpecs are this server's own variables, the same in both dialects.
 const ownSpecs = `
 bop.durability|quorum|e||quorum,local,async
+bop.read_consistency|linearizable|s||How fresh reads are: linearizable, leader, stale or stale(10s).
 bop.last_txid|0|s|f|The last transaction that this session committed.
 bop.strict_reads|off|b||Holds the answers inside a transaction until what it stands on is committed.
 bop.traceparent||s||The trace that this session's commands belong to.
@@ -39,9 +41,60 @@ func reserved(name string) error {
 func (v *vars) deriveOwn(get func(string) string) {
 	v.strictReads = truth(get("bop.strict_reads"))
 	v.durability = engine.Durability(slices.Index(v.specs["bop.durability"].enum, get("bop.durability")))
+	v.consistency, _ = ParseConsistency(get(readConsistency))
+	v.stale.Store(v.consistency.Level == engine.StaleReads)
 	if l := v.x.held; l != nil {
 		l.setDurability(v.durability)
 	}
+}
+
+// readConsistency is the variable that says how fresh reads have to be.
+const readConsistency = "bop.read_consistency"
+
+// ParseConsistency reads linearizable, leader, stale or stale(DURATION), the duration as in 10s or 500ms.
+func ParseConsistency(text string) (c engine.Consistency, ok bool) {
+	text = strings.ToLower(strings.TrimSpace(text))
+	switch text {
+	case "linearizable", "":
+		return c, true
+	case "leader":
+		return engine.Consistency{Level: engine.LeaderReads}, true
+	case "stale":
+		return engine.Consistency{Level: engine.StaleReads}, true
+	}
+	age, found := strings.CutPrefix(text, "stale(")
+	if age, found = strings.CutSuffix(age, ")"); !found {
+		return c, false
+	}
+	d, err := time.ParseDuration(strings.TrimSpace(age))
+	if err != nil || d <= 0 {
+		return c, false
+	}
+	return engine.Consistency{Level: engine.StaleReads, MaxAge: d}, true
+}
+
+// freshen waits until what is read next is as fresh as the session asks for.
+func (x *Session) freshen(ctx context.Context) error {
+	db, ok := x.db.(engine.Consistent)
+	if !ok {
+		return nil
+	}
+	if err := db.Fresh(ctx, x.vars.consistency); err != nil {
+		if ok, leader := x.server.o.Engine.Writable(); !ok && errors.Is(err, engine.ErrReadOnly) {
+			return following("reads as fresh as that", leader)
+		}
+		return sqlerr.FromSQLite(err)
+	}
+	return nil
+}
+
+// following refuses what only the leader does.
+func following(what, leader string) error {
+	words := "this server follows and no leader is known at present"
+	if leader != "" {
+		words = "this server follows; " + leader + " leads"
+	}
+	return sqlerr.New("25006", "cannot serve %s: %s", what, words).My(1290, "The server can't serve %s: %s", what, words)
 }
 
 // setDurability says when the answers to the connection's commits leave. An engine that knows one way alone commits in

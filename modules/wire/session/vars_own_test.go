@@ -30,6 +30,15 @@ func TestOwnVariables(t *testing.T) {
 		x.want("SET bop.durability = DEFAULT", "SET")
 		x.want("SELECT @@bop.durability", "quorum")
 	})
+	t.Run("reads say how fresh they have to be", func(t *testing.T) {
+		k := start(t)
+		pg, my := k.open(ir.Postgres), k.open(ir.MySQL)
+		pg.want("SHOW bop.read_consistency", "linearizable")
+		pg.want("SET bop.read_consistency = 'Stale(10s)'; SHOW bop.read_consistency", "SET\nstale(10s)")
+		pg.want("SET bop.read_consistency = leader", "SET")
+		my.want("SET bop.read_consistency = 'stale'", "SET")
+		my.want("SELECT @@bop.read_consistency", "stale")
+	})
 	t.Run("bad values and names are refused", func(t *testing.T) {
 		k := start(t)
 		pg, my := k.open(ir.Postgres), k.open(ir.MySQL)
@@ -37,12 +46,15 @@ func TestOwnVariables(t *testing.T) {
 		pg.fails("SET bop.last_txid = 1", "55P02")
 		pg.fails("SET bop.wait_for_txid = 'soon'", "22023")
 		pg.fails("SELECT set_config('bop.wait_for_txid', '1', false)", "0A000")
-		pg.fails("SET bop.read_consistency = leader", "42602")
-		pg.fails("SHOW bop.read_consistency", "42704")
+		pg.fails("SET bop.no_such = leader", "42602")
+		pg.fails("SHOW bop.no_such", "42704")
+		for _, bad := range []string{"eventual", "stale(soon)", "stale(-1s)", "stale(1s"} {
+			pg.fails("SET bop.read_consistency = '"+bad+"'", "22023")
+		}
 		pg.want("SET app.who = 'ada'; SHOW app.who", "SET\nada")
 		for text, number := range map[string]uint16{
 			"SET bop.durability = 'often'": 1231, "SET bop.last_txid = 1": 1238, "SET bop.wait_for_txid = 'soon'": 1231,
-			"SET bop.read_consistency = 'leader'": 1193, "SELECT @@bop.read_consistency": 1193, "SET GLOBAL bop.durability = 'async'": 1227,
+			"SET bop.no_such = 'leader'": 1193, "SELECT @@bop.no_such": 1193, "SET bop.read_consistency = 'soon'": 1231, "SET GLOBAL bop.durability = 'async'": 1227,
 		} {
 			if _, err := my.try(text); err == nil || number != sqlerr.FromSQLite(err).Number {
 				t.Errorf("%s: %v", text, err)

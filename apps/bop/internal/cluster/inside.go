@@ -29,7 +29,7 @@ type inside struct {
 	listener  *streams
 	server    *http.Server
 	api       http.Handler // of administrators, once the server has one
-	clients   func(ctx context.Context, conn net.Conn) error
+	clients   func(conn net.Conn) error
 	mu        sync.Mutex
 	joinsOnly *http.ServeMux
 }
@@ -94,14 +94,14 @@ func (i *inside) serve(conn net.Conn, member bool) {
 		if clients == nil || !member {
 			return
 		}
-		if err := clients(i.c.ctx, conn); err != nil {
+		if err := clients(conn); err != nil {
 			i.c.o.Logger.Debug("a client that another node has passed on", "err", err)
 		}
 	}
 }
 
 // Serve tells how requests of administrators and clients are served that other nodes pass on.
-func (c *Cluster) Serve(api http.Handler, clients func(ctx context.Context, conn net.Conn) error) {
+func (c *Cluster) Serve(api http.Handler, clients func(conn net.Conn) error) {
 	c.inside.mu.Lock()
 	defer c.inside.mu.Unlock()
 	c.inside.api, c.inside.clients = api, clients

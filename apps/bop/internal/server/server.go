@@ -28,6 +28,9 @@ import (
 	"github.com/bop-platform/bop/modules/sqlite"
 	"github.com/bop-platform/bop/modules/wire"
 	"github.com/bop-platform/bop/modules/wire/auth"
+	"github.com/bop-platform/bop/modules/wire/engine"
+	"github.com/bop-platform/bop/modules/wire/handoff"
+	"github.com/bop-platform/bop/modules/wire/session"
 )
 
 // FirstDatabase is there from the first start on.
@@ -90,6 +93,7 @@ type server struct {
 	cluster   *cluster.Cluster
 	host      *sqlite.Host
 	wire      *wire.Server
+	unwatch   func() // of leadership
 	admin     *admin.Server
 
 	pg, mysql, http net.Listener
@@ -189,7 +193,8 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	s.log.Info("databases are open", "data_dir", s.o.DataDir, "databases", len(s.host.Databases()), "took", time.Since(began).Round(time.Millisecond))
 
-	options := wire.Options{Engine: storage.Engine{Host: s.host}, TLS: s.tls, Logger: s.log,
+	options := wire.Options{Engine: storage.Engine{Host: s.host}, TLS: s.tls, Logger: s.log, Route: s.route,
+		FirstID:        uint32(cluster.NodeID(s.o.Node)>>1&0x7ff) << 20, // 11 bits of the node, 20 of the session
 		TracerProvider: s.telemetry.Tracer, MeterProvider: s.telemetry.Meter, System: s.system}
 	if s.o.AuthFile != "" {
 		users, err := auth.OpenFile(s.o.AuthFile)
@@ -201,7 +206,17 @@ func (s *server) open(ctx context.Context) (err error) {
 	if s.wire, err = wire.NewServer(options); err != nil {
 		return fmt.Errorf("preparing the front ends: %w", err)
 	}
+	s.cluster.Serve(s.admin.Admitted(), s.wire.ServeHandoff)
+	s.unwatch = s.cluster.Log().Watch(func(sqlite.LogEvent) { go s.wire.Demoted() })
 	return nil
+}
+
+// route passes clients on to the leader, but for those that say that they take what this server has.
+func (s *server) route(ctx context.Context, g handoff.Greeting) (net.Conn, error) {
+	if c, ok := session.ParseConsistency(g.Consistency); ok && c.Level == engine.StaleReads && !g.Cancel {
+		return nil, nil
+	}
+	return s.cluster.ToLeader(ctx)
 }
 
 // join opens the log that this server shares with its cluster, of one at least.
@@ -342,6 +357,9 @@ func (s *server) stop() error {
 	defer cancel()
 	if s.cluster != nil {
 		s.cluster.Resign(grace)
+	}
+	if s.unwatch != nil {
+		s.unwatch()
 	}
 	if s.wire != nil {
 		if err := s.wire.Shutdown(grace); err != nil {

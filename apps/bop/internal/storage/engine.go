@@ -32,7 +32,7 @@ func (e Engine) Database(_ context.Context, name string) (engine.Database, error
 	if err != nil {
 		return nil, translate(err)
 	}
-	return database{db}, nil
+	return database{e.Host, db}, nil
 }
 
 // CreateDatabase makes an empty database.
@@ -54,12 +54,23 @@ func (e Engine) Writable() (bool, string) {
 	return false, e.Host.Leader()
 }
 
-type database struct{ db *sqlite.DB }
+type database struct {
+	host *sqlite.Host
+	db   *sqlite.DB
+}
 
 func (d database) Name() string { return d.db.Name() }
 
 func (d database) Version() engine.Version {
 	return engine.Version{Database: d.db.ID(), Lineage: d.db.Lineage(), Epoch: d.db.RollbackEpoch(), Schema: d.db.SchemaCookie()}
+}
+
+var _ engine.Consistent = database{}
+
+// Fresh returns when reads here are as fresh as asked.
+func (d database) Fresh(ctx context.Context, c engine.Consistency) error {
+	level := [...]sqlite.Consistency{engine.Linearizable: sqlite.Linearizable, engine.LeaderReads: sqlite.LeaderReads, engine.StaleReads: sqlite.Stale}[c.Level]
+	return translate(d.host.Fresh(ctx, level, c.MaxAge))
 }
 
 func (d database) Borrow(ctx context.Context) (engine.Conn, error) {

@@ -1,0 +1,186 @@
+// Package handoff passes a client's connection from the server that accepted it on to another one, which serves it. The
+// first server ends TLS and reads what the client says of itself; the second one finds that in a frame and goes on from
+// there, authentication included. The bytes are specified in docs/formats/handoff.md of the repository.
+package handoff
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Greeting is what is known of a client when it has to be decided which server serves it.
+type Greeting struct {
+	Protocol       Protocol
+	User, Database string
+	Consistency    string // bop.read_consistency as the client set it when it connected; "" if it didn't
+	Cancel         bool   // it wants to cancel a statement of a session that isn't here (PostgreSQL)
+	RemoteAddr     net.Addr
+}
+
+// Route returns a connection to the server that is to serve a client, nil to serve it here, or an error that the client
+// is refused with.
+type Route func(ctx context.Context, g Greeting) (net.Conn, error)
+
+// Protocol is what a client speaks.
+type Protocol uint8
+
+// The protocols.
+const (
+	PostgreSQL Protocol = 1
+	MySQL      Protocol = 2
+)
+
+// String returns postgresql or mysql.
+func (p Protocol) String() string {
+	switch p {
+	case PostgreSQL:
+		return "postgresql"
+	case MySQL:
+		return "mysql"
+	}
+	return fmt.Sprintf("protocol %d", uint8(p))
+}
+
+// Frame is what the second server has to know.
+type Frame struct {
+	Protocol Protocol
+	TLS      bool   // the client's connection to the first server is under TLS
+	Remote   string // the client's address
+	Start    []byte // what the client has said: PostgreSQL's start-up message without its length, MySQL's login packet
+	Early    []byte // what it has sent behind that already
+
+	// MySQL: what the first server has greeted it with, and the sequence number of the next packet.
+	ID       uint32
+	Nonce    []byte
+	Sequence byte
+}
+
+const (
+	magic    = "BOPHANDO"
+	version  = 1
+	maxFrame = 1 << 20
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// ErrFrame: what came isn't a frame.
+var ErrFrame = errors.New("handoff: damaged frame")
+
+// Write writes the frame.
+func (f *Frame) Write(w io.Writer) error {
+	b := append([]byte(magic), version, byte(f.Protocol), 0, f.Sequence)
+	if f.TLS {
+		b[10] = 1
+	}
+	b = append(b, 0, 0, 0, 0)
+	b = binary.LittleEndian.AppendUint32(b, f.ID)
+	for _, part := range [][]byte{[]byte(f.Remote), f.Nonce, f.Start, f.Early} {
+		b = append(binary.LittleEndian.AppendUint32(b, uint32(len(part))), part...)
+	}
+	if len(b)+4 > maxFrame {
+		return fmt.Errorf("%w: %d bytes", ErrFrame, len(b)+4)
+	}
+	binary.LittleEndian.PutUint32(b[12:], uint32(len(b)+4))
+	_, err := w.Write(binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli)))
+	return err
+}
+
+// Read reads a frame.
+func Read(r io.Reader) (*Frame, error) {
+	head := make([]byte, 16)
+	if _, err := io.ReadFull(r, head); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFrame, err)
+	}
+	n := binary.LittleEndian.Uint32(head[12:])
+	switch {
+	case string(head[:8]) != magic:
+		return nil, fmt.Errorf("%w: it doesn't begin as one", ErrFrame)
+	case head[8] != version:
+		return nil, fmt.Errorf("%w: version %d, this server speaks %d", ErrFrame, head[8], version)
+	case n < 16+4+4*4+4 || n > maxFrame:
+		return nil, fmt.Errorf("%w: %d bytes", ErrFrame, n)
+	}
+	b := make([]byte, n)
+	copy(b, head)
+	if _, err := io.ReadFull(r, b[16:]); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrFrame, err)
+	}
+	body := b[:n-4]
+	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(b[n-4:]) {
+		return nil, fmt.Errorf("%w: checksum", ErrFrame)
+	}
+	f := &Frame{Protocol: Protocol(head[9]), TLS: head[10] == 1, Sequence: head[11], ID: binary.LittleEndian.Uint32(body[16:])}
+	rest := body[20:]
+	var remote []byte
+	for _, to := range []*[]byte{&remote, &f.Nonce, &f.Start, &f.Early} {
+		if len(rest) < 4 || uint32(len(rest)-4) < binary.LittleEndian.Uint32(rest) {
+			return nil, fmt.Errorf("%w: it ends too early", ErrFrame)
+		}
+		size := binary.LittleEndian.Uint32(rest)
+		*to, rest = rest[4:4+size:4+size], rest[4+size:]
+	}
+	if len(rest) > 0 {
+		return nil, fmt.Errorf("%w: it goes on behind its end", ErrFrame)
+	}
+	f.Remote = string(remote)
+	return f, nil
+}
+
+// Conn is the client's connection as the second server sees it.
+func (f *Frame) Conn(conn net.Conn) net.Conn {
+	c := &client{Conn: conn, early: f.Early, remote: conn.RemoteAddr()}
+	if a, err := netip.ParseAddrPort(f.Remote); err == nil {
+		c.remote = net.TCPAddrFromAddrPort(a)
+	}
+	return c
+}
+
+type client struct {
+	net.Conn
+	early  []byte
+	remote net.Addr
+}
+
+// RemoteAddr is where the client is.
+func (c *client) RemoteAddr() net.Addr { return c.remote }
+
+// Read gives what had come before first.
+func (c *client) Read(b []byte) (int, error) {
+	if len(c.early) > 0 {
+		n := copy(b, c.early)
+		c.early = c.early[n:]
+		return n, nil
+	}
+	return c.Conn.Read(b)
+}
+
+// Splice copies bytes both ways until both have ended, or one has failed, and closes both connections.
+func Splice(a, b net.Conn) {
+	var wg sync.WaitGroup
+	broken := sync.OnceFunc(func() {
+		a.Close()
+		b.Close()
+	})
+	one := func(to, from net.Conn) {
+		_, err := io.Copy(to, from)
+		half, ok := to.(interface{ CloseWrite() error })
+		if err != nil || !ok || half.CloseWrite() != nil {
+			broken()
+		}
+	}
+	wg.Go(func() { one(a, b) })
+	wg.Go(func() { one(b, a) })
+	wg.Wait()
+	broken()
+}
+
+// Greeted is how long the second server waits for the frame.
+const Greeted = 10 * time.Second
