@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,8 +28,8 @@ The floor is three files and no consensus: the leader writes and syncs while two
 it, with batches of up to 1024. The peer's tuned form has MaxAppendEntries 1024 and BatchApplyCh. Targets are shares of
 the floor in the same run, and more than the peer in each of its forms; they are for the log store that servers use.
 
-| bytes | proposers | what | commits/s | p50 | p99 | of the floor | target |
-|---|---|---|---|---|---|---|---|
+| bytes | proposers | what | commits/s | p50 | p99 | worst | of the floor | target |
+|---|---|---|---|---|---|---|---|---|
 `)
 	for _, size := range []int{128, 1 << 10} {
 		for _, proposers := range []int{1, 64, 256} {
@@ -45,7 +46,7 @@ the floor in the same run, and more than the peer in each of its forms; they are
 				if i == 1 {
 					verdict = fmt.Sprintf("≥ %.2f: %s; ahead of the peer: %s", raftTargets[proposers], met(r.ratio >= raftTargets[proposers]), met(r.rate > best))
 				}
-				fmt.Fprintf(&table, "| %d | %d | %s | %.0f | %v | %v | %.2f | %s |\n", size, proposers, r.name, r.rate, r.p50, r.p99, r.ratio, verdict)
+				fmt.Fprintf(&table, "| %d | %d | %s | %.0f | %v | %v | %v | %.2f | %s |\n", size, proposers, r.name, r.rate, round(r.p50), round(r.p99), round(r.worst), r.ratio, verdict)
 			}
 		}
 	}
@@ -58,8 +59,8 @@ func raftGroups(ctx context.Context, o options) (string, error) {
 	fmt.Fprintf(&table, `Three hosts as above, commands of 128 B; the same number of proposers in all, over one group or over %d.
 The target is a share of the rate of one group on the same log store in the same run.
 
-| proposers | what | commits/s | p50 | p99 | of one group | target |
-|---|---|---|---|---|---|---|
+| proposers | what | commits/s | p50 | p99 | worst | of one group | target |
+|---|---|---|---|---|---|---|---|
 `, manyGroups)
 	for _, store := range logKinds {
 		for _, proposers := range []int{64, 256} {
@@ -72,7 +73,7 @@ The target is a share of the rate of one group on the same log store in the same
 				if i > 0 && store.name == logKinds[0].name {
 					verdict = fmt.Sprintf("≥ %.2f: %s", groupsTarget, met(r.ratio >= groupsTarget))
 				}
-				fmt.Fprintf(&table, "| %d | %s | %.0f | %v | %v | %.2f | %s |\n", proposers, r.name, r.rate, r.p50, r.p99, r.ratio, verdict)
+				fmt.Fprintf(&table, "| %d | %s | %.0f | %v | %v | %v | %.2f | %s |\n", proposers, r.name, r.rate, round(r.p50), round(r.p99), round(r.worst), r.ratio, verdict)
 			}
 		}
 	}
@@ -81,10 +82,10 @@ The target is a share of the rate of one group on the same log store in the same
 
 // raftResult is what one kind did in a cell.
 type raftResult struct {
-	name     string
-	rate     float64
-	p50, p99 time.Duration
-	ratio    float64 // to the first kind: the median of the rounds' ratios
+	name            string
+	rate            float64
+	p50, p99, worst time.Duration
+	ratio           float64 // to the first kind: the median of the rounds' ratios
 }
 
 // raftCell measures all kinds in turns, with so many proposers of commands of one size.
@@ -110,21 +111,21 @@ func raftCell(ctx context.Context, o options, kinds []memberKind, proposers, siz
 	rates, ratios := make([][]float64, len(all)), make([][]float64, len(all))
 	waits := make([][]time.Duration, len(all))
 	for n := range 2*o.rounds + 1 {
-		round := make([]float64, len(all))
+		turn := make([]float64, len(all))
 		for i := range all {
 			i = (i + n) % len(all) // nobody is always behind the same one
 			rate, took, err := all[i].load(proposers, size, o.duration/6)
 			if err != nil {
 				return nil, err
 			}
-			round[i] = rate
+			turn[i] = rate
 			if n > 0 { // the first round warms up
 				rates[i], waits[i] = append(rates[i], rate), append(waits[i], took...)
 			}
 		}
 		for i := range all {
 			if n > 0 {
-				ratios[i] = append(ratios[i], round[i]/round[0])
+				ratios[i] = append(ratios[i], turn[i]/turn[0])
 			}
 		}
 	}
@@ -132,6 +133,7 @@ func raftCell(ctx context.Context, o options, kinds []memberKind, proposers, siz
 	for i, r := range all {
 		result := raftResult{name: r.kind.name, rate: middle(rates[i]), ratio: middle(ratios[i])}
 		result.p50, result.p99 = percentiles(waits[i])
+		result.worst = slices.Max(waits[i])
 		results = append(results, result)
 	}
 	return results, nil
