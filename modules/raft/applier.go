@@ -157,8 +157,8 @@ func (g *Group) restore(m *pb.Message) {
 			g.restoring = false
 			held := g.held
 			g.held = nil
-			g.h.writer.add(g, m)
-			g.h.writer.add(g, held...)
+			g.h.writer.add(g, nil, m)
+			g.h.writer.add(g, nil, held...)
 			g.afterApply()
 		})
 		return nil

@@ -8,10 +8,12 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	etcd "go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
+	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -22,6 +24,7 @@ type Group struct {
 	sm  StateMachine
 	log *slog.Logger
 	pid *actor.PID
+	own metric.MeasurementOption // the attributes of its figures
 
 	// Owned by the group's actor.
 	r         *replica
@@ -32,6 +35,7 @@ type Group struct {
 	later     []whenApplied   //
 	current   inbox           // what is being worked off
 	sending   map[NodeID]bool // snapshots on their way; true: another one was asked for
+	idle      int             // ticks since a leader has published what it knows of the others
 
 	// mu guards what follows.
 	mu     sync.Mutex
@@ -44,6 +48,9 @@ type Group struct {
 	stopped chan struct{}
 	ending  sync.Once
 }
+
+// publishTicks is how often a leader publishes what it knows of the others when nothing happens.
+const publishTicks = 10
 
 // inbox is what waits for the actor.
 type inbox struct {
@@ -76,23 +83,14 @@ func (g *Group) Propose(ctx context.Context, data []byte) (Position, any, error)
 		err    error
 	}
 	c := make(chan answer, 1)
-	started := g.h.metrics.now()
-	ctx, span := g.h.startSpan(ctx, g, len(data))
 	if err := g.ProposeAsync(ctx, data, func(at Position, result any, err error) { c <- answer{at, result, err} }); err != nil {
-		endSpan(span, err)
 		return Position{}, nil, err
 	}
 	select {
 	case a := <-c:
-		endSpan(span, a.err)
-		if a.err == nil {
-			g.h.metrics.proposed(ctx, g, started)
-		}
 		return a.at, a.result, a.err
 	case <-ctx.Done():
-		err := fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
-		endSpan(span, err)
-		return Position{}, nil, err
+		return Position{}, nil, fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
 	}
 }
 
@@ -104,7 +102,24 @@ func (g *Group) ProposeAsync(ctx context.Context, data []byte, done func(at Posi
 		return fmt.Errorf("%w: a command of %d bytes, the limit is %d", ErrDropped, len(data), g.h.o.MaxCommandBytes)
 	}
 	b := append(make([]byte, 0, 1+len(data)), kindCommand)
-	return g.enqueue(ctx, &proposal{kind: pb.EntryNormal, data: append(b, data...), done: done})
+	p := &proposal{kind: pb.EntryNormal, data: append(b, data...)}
+	started := time.Now()
+	ctx, span := g.h.startSpan(ctx, g, len(data))
+	if span != nil {
+		p.traced = context.WithoutCancel(ctx)
+	}
+	p.done = func(at Position, result any, err error) {
+		if err == nil {
+			g.h.metrics.proposed(g, started)
+		}
+		endSpan(span, err)
+		done(at, result, err)
+	}
+	if err := g.enqueue(ctx, p); err != nil {
+		endSpan(span, err)
+		return err
+	}
+	return nil
 }
 
 func (g *Group) enqueue(ctx context.Context, p *proposal) error {
@@ -238,6 +253,10 @@ func (g *Group) turn() bool {
 	for range min(b.ticks, 2) { // a process that was stopped doesn't make up for lost time
 		g.r.tick()
 	}
+	if g.idle += b.ticks; g.idle >= publishTicks && g.r.role == etcd.StateLeader {
+		g.idle = 0
+		g.r.out.changed = true // how far the others are has its own pace
+	}
 	g.dispatch()
 	return true
 }
@@ -252,7 +271,8 @@ func (g *Group) dispatch() {
 		case g.restoring:
 			g.held = append(g.held, m)
 		default:
-			g.h.writer.add(g, m)
+			g.h.writer.add(g, w.traced, m)
+			w.traced = nil // with the first: which of them has which proposal doesn't matter to a trace
 		}
 	}
 	g.send(w.sends)

@@ -12,6 +12,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	pb "go.etcd.io/raft/v3/raftpb"
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -240,7 +241,8 @@ func (h *Host) Open(id GroupID, sm StateMachine) (*Group, error) {
 	if start.Index > first.Index && has.Index < start.Index {
 		return nil, fmt.Errorf("raft: group %d: the state machine stands at %d, the log begins behind %d: its state was lost; remove the member and add it anew", id, has.Index, start.Index)
 	}
-	g := &Group{h: h, id: id, sm: sm, log: h.o.Logger.With("group", uint64(id)), stopped: make(chan struct{}), sending: map[NodeID]bool{}}
+	g := &Group{h: h, id: id, sm: sm, log: h.o.Logger.With("group", uint64(id)), stopped: make(chan struct{}), sending: map[NodeID]bool{},
+		own: metric.WithAttributeSet(attribute.NewSet(attribute.Int64("group", int64(id))))}
 	g.r, err = newReplica(replicaOptions{
 		group: id, id: h.id, store: h.o.Log, election: h.o.ElectionTicks, heartbeat: h.o.HeartbeatTicks, maxMessage: h.o.MaxMessageBytes,
 		maxInflight: h.o.MaxInflight, maxUncommited: h.o.MaxUncommittedBytes, logger: g.log, snapshot: func() (*pb.Snapshot, error) { return g.r.offer() },

@@ -21,6 +21,9 @@ type instruments struct {
 }
 
 func (g *Group) attributes(more ...attribute.KeyValue) metric.MeasurementOption {
+	if len(more) == 0 {
+		return g.own
+	}
 	return metric.WithAttributes(append(more, attribute.Int64("group", int64(g.id)))...)
 }
 
@@ -74,10 +77,8 @@ func newInstruments(h *Host) (*instruments, error) {
 
 func (i *instruments) close() { i.observer.Unregister() }
 
-func (i *instruments) now() time.Time { return time.Now() }
-
-func (i *instruments) proposed(ctx context.Context, g *Group, started time.Time) {
-	i.propose.Record(ctx, time.Since(started).Seconds(), g.attributes())
+func (i *instruments) proposed(g *Group, started time.Time) {
+	i.propose.Record(context.Background(), time.Since(started).Seconds(), g.attributes())
 }
 
 func (i *instruments) wrote(started time.Time, updates int) {

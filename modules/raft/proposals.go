@@ -1,6 +1,7 @@
 package raft
 
 import (
+	"context"
 	"encoding/binary"
 	"maps"
 	"slices"
@@ -14,6 +15,8 @@ type proposal struct {
 	data []byte // a command begins with kindCommand
 	done func(at Position, result any, err error)
 	at   Position
+	// traced is set if the caller's request is.
+	traced context.Context
 }
 
 // proposals are those of this member that aren't decided. One is decided when an entry is applied at its index: its own,
@@ -24,10 +27,10 @@ type proposals struct {
 }
 
 // place finds the places of the proposals that Raft has just appended. Entries of its own have no data.
-func (p *proposals) place(entries []*pb.Entry) {
+func (p *proposals) place(entries []*pb.Entry) (traced []context.Context) {
 	for _, e := range entries {
 		if len(p.waiting) == 0 {
-			return
+			return traced
 		}
 		if len(e.GetData()) == 0 {
 			continue
@@ -39,7 +42,11 @@ func (p *proposals) place(entries []*pb.Entry) {
 			p.placed = map[uint64][]*proposal{}
 		}
 		p.placed[w.at.Index] = append(p.placed[w.at.Index], w)
+		if w.traced != nil {
+			traced = append(traced, w.traced)
+		}
 	}
+	return traced
 }
 
 // decided ends those at an index that was applied.

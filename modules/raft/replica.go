@@ -2,6 +2,7 @@ package raft
 
 import (
 	"cmp"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -42,11 +43,12 @@ type replica struct {
 
 // work is what a replica wants done. Appends are done in order, applies are; the two needn't wait for each other.
 type work struct {
-	appends []*pb.Message // each to be durable before its responses go out
-	applies []*pb.Message // committed entries
-	sends   []*pb.Message // to other members
-	ended   []ending      // callers to be told
-	changed bool          // leader, role or term
+	appends []*pb.Message     // each to be durable before its responses go out
+	applies []*pb.Message     // committed entries
+	sends   []*pb.Message     // to other members
+	ended   []ending          // callers to be told
+	traced  []context.Context // requests whose proposals are in appends
+	changed bool              // leader, role or term
 }
 
 // finished is what a state machine has applied.
@@ -264,7 +266,7 @@ func (r *replica) take() {
 		for _, m := range rd.Messages {
 			switch m.GetTo() {
 			case etcd.LocalAppendThread:
-				r.proposals.place(m.GetEntries())
+				r.out.traced = append(r.out.traced, r.proposals.place(m.GetEntries())...)
 				r.accepted = max(r.accepted, m.GetSnapshot().GetMetadata().GetIndex())
 				r.out.appends = append(r.out.appends, m)
 			case etcd.LocalApplyThread:

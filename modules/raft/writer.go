@@ -1,11 +1,14 @@
 package raft
 
 import (
+	"context"
 	"sync"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	pb "go.etcd.io/raft/v3/raftpb"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // writer is the actor that makes durable what all groups of a host want: whatever has come together while the last round
@@ -25,8 +28,9 @@ type writer struct {
 
 // storageAppend is a MsgStorageAppend of a group.
 type storageAppend struct {
-	g *Group
-	m *pb.Message
+	g      *Group
+	m      *pb.Message
+	traced []context.Context // of proposals in it
 }
 
 func newWriter(h *Host) *writer {
@@ -35,10 +39,11 @@ func newWriter(h *Host) *writer {
 	return w
 }
 
-func (w *writer) add(g *Group, list ...*pb.Message) {
+func (w *writer) add(g *Group, traced []context.Context, list ...*pb.Message) {
 	w.mu.Lock()
 	for _, m := range list {
-		w.queue = append(w.queue, storageAppend{g, m})
+		w.queue = append(w.queue, storageAppend{g, m, traced})
+		traced = nil
 	}
 	tell := !w.awake && !w.closed && len(w.queue) > 0
 	w.awake = w.awake || tell
@@ -86,7 +91,18 @@ func (w *writer) round() bool {
 	}
 	if len(updates) > 0 {
 		started := time.Now()
-		if err := w.write(updates); err != nil {
+		var spans []trace.Span
+		for _, a := range list {
+			for _, ctx := range a.traced {
+				_, span := w.h.tracer.Start(ctx, "raft.append", trace.WithAttributes(attribute.Int("updates", len(updates))))
+				spans = append(spans, span)
+			}
+		}
+		err := w.write(updates)
+		for _, span := range spans {
+			endSpan(span, err)
+		}
+		if err != nil {
 			w.h.fail(err)
 			return false
 		}

@@ -102,9 +102,9 @@ func TestOneRequestIsOneTraceDownToTheDisk(t *testing.T) {
 		{"the variable's", variable, "sql INSERT"},
 		{"a transaction's", plain, "sql COMMIT"},
 	} {
-		t.Run(want.name+" trace reaches from the statement to the fsync", func(t *testing.T) {
-			names, parent := c.chain(want.trace, "aof.fsync")
-			if len(names) != 4 || names[1] != "aof.append" || names[2] != "sqlite.commit" || names[3] != want.statement || parent != client {
+		t.Run(want.name+" trace reaches from the statement to the disk", func(t *testing.T) {
+			names, parent := c.chain(want.trace, "raft.append") // what is written and synced
+			if len(names) != 4 || names[1] != "raft.propose" || names[2] != "sqlite.commit" || names[3] != want.statement || parent != client {
 				t.Errorf("%q under %q", names, parent)
 			}
 		})
