@@ -70,6 +70,7 @@ func startCluster(ctx context.Context, binary, dir string) (*cluster, error) {
 		_, err = c.settled(ctx)
 	}
 	if err != nil {
+		err = fmt.Errorf("%w\n%s", err, c.logs())
 		c.kill()
 		return nil, err
 	}
