@@ -90,6 +90,7 @@ require (
 
 require (
 	filippo.io/edwards25519 v1.2.0 // indirect
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/bop-platform/bop/modules/aof v0.1.0
 	github.com/bop-platform/bop/modules/raft v0.1.0
 	github.com/bop-platform/bop/modules/seglog v0.1.0
