@@ -35,6 +35,7 @@ type Group struct {
 	later     []whenApplied   //
 	current   inbox           // what is being worked off
 	sending   map[NodeID]bool // snapshots on their way; true: another one was asked for
+	effect    Position        // up to where it was seen that entries were applied
 	idle      int             // ticks since a leader has published what it knows of the others
 
 	// mu guards what follows.
@@ -279,7 +280,12 @@ func (g *Group) dispatch() {
 	for _, m := range w.applies {
 		g.applier.add(task{m: m})
 	}
-	if w.changed {
+	switch {
+	case g.r.applied != g.effect:
+		// Not where the state machine's answer comes in: a change of members takes effect later.
+		g.effect = g.r.applied
+		g.afterApply()
+	case w.changed:
 		g.publish()
 	}
 	for _, e := range w.ended {
@@ -299,10 +305,7 @@ func (g *Group) send(list []*pb.Message) {
 }
 
 // applied takes what the applier has done.
-func (g *Group) applied(m *pb.Message, results []any) {
-	g.r.done(m, results)
-	g.afterApply()
-}
+func (g *Group) applied(m *pb.Message, results []any) { g.r.done(m, results) }
 
 func (g *Group) afterApply() {
 	kept := g.later[:0]
