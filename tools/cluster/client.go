@@ -15,6 +15,9 @@ import (
 // patience is how long a client waits for an answer before it calls the outcome unknown.
 const patience = 5 * time.Second
 
+// restlessness is how long the writers wait that measure unavailability.
+const restlessness = 500 * time.Millisecond
+
 // harmless are the SQLSTATEs that promise that nothing happened.
 var harmless = []string{"40001", "40P01", "25006", "25P02", "55P03", "57P03"}
 
@@ -71,7 +74,7 @@ func (c *client) connected(ctx context.Context) error {
 	}
 	c.drop()
 	n := c.run.servers.nodes[c.random.IntN(len(c.run.servers.nodes))]
-	conn, err := connect(ctx, n, c.stale)
+	conn, err := connect(ctx, n, c.stale, 2*time.Second)
 	if err != nil {
 		return err
 	}
@@ -79,7 +82,7 @@ func (c *client) connected(ctx context.Context) error {
 	return nil
 }
 
-func connect(ctx context.Context, n *node, stale bool) (*pgx.Conn, error) {
+func connect(ctx context.Context, n *node, stale bool, patience time.Duration) (*pgx.Conn, error) {
 	addr, _ := n.addresses()
 	o, err := pgx.ParseConfig("postgres://bop@" + addr + "/bop?sslmode=disable")
 	if err != nil {
@@ -88,20 +91,24 @@ func connect(ctx context.Context, n *node, stale bool) (*pgx.Conn, error) {
 	if stale {
 		o.RuntimeParams["options"] = "-c bop.read_consistency=stale"
 	}
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	return pgx.ConnectConfig(ctx, o)
 }
 
-// drop closes the connection without waiting for a server that may not answer.
+// drop closes the connection.
 func (c *client) drop() {
-	if c.conn == nil {
-		return
+	if c.conn != nil {
+		closeNow(c.conn)
+		c.conn = nil
 	}
+}
+
+// closeNow closes a connection without waiting for a server that may not answer.
+func closeNow(conn *pgx.Conn) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	c.conn.Close(ctx)
-	c.conn = nil
+	conn.Close(ctx)
 }
 
 // try does one operation and tells how it ended. After an error that leaves the connection in doubt it is dropped.

@@ -84,13 +84,21 @@ func between(random *rand.Rand, least, most time.Duration) time.Duration {
 
 // choose picks the next fault. The same seed chooses the same kinds, times and nodes, but who leads is up to the run.
 func (r *run) choose(ctx context.Context) *fault {
-	kind := r.o.faults[r.random.IntN(len(r.o.faults))]
-	n := r.servers.nodes[r.random.IntN(len(r.servers.nodes))]
-	who := n.name
-	if preferred := r.random.IntN(2) == 0; preferred {
-		if l := r.servers.leader(ctx); l != nil {
-			n, who = l, l.name+", which leads,"
+	if len(r.coming) == 0 { // each kind in its turn, in a new order each time
+		for _, i := range r.random.Perm(len(r.o.faults)) {
+			r.coming = append(r.coming, r.o.faults[i])
 		}
+	}
+	kind := r.coming[0]
+	r.coming = r.coming[1:]
+	n := r.servers.nodes[r.random.IntN(len(r.servers.nodes))]
+	l := r.servers.leader(ctx)
+	if preferred := r.random.IntN(2) == 0; preferred && l != nil {
+		n = l
+	}
+	who := n.name
+	if n == l {
+		who += ", which leads,"
 	}
 	f := &fault{kind: kind, lasts: between(r.random, 200*time.Millisecond, 8*time.Second)}
 	switch kind {

@@ -34,6 +34,7 @@ type run struct {
 	servers *servers
 	disks   *disks
 	random  *rand.Rand
+	coming  []string  // the kinds of the next faults
 	out     io.Writer // what happens, with times
 	started time.Time
 
@@ -159,11 +160,11 @@ func (r *run) prepare(ctx context.Context) error {
 
 // createTables makes what isn't there yet, so that it can be tried again.
 func (r *run) createTables(ctx context.Context) error {
-	conn, err := connect(ctx, r.servers.nodes[0], false)
+	conn, err := connect(ctx, r.servers.nodes[0], false, 2*time.Second)
 	if err != nil {
 		return err
 	}
-	defer conn.Close(context.WithoutCancel(ctx))
+	defer closeNow(conn)
 	tx, err := conn.Begin(ctx)
 	if err != nil {
 		return err
@@ -203,14 +204,14 @@ func (r *run) writable(ctx context.Context) error {
 }
 
 func (r *run) pulseThrough(ctx context.Context, n *node) error {
-	conn, err := connect(ctx, n, false)
+	conn, err := connect(ctx, n, false, 2*time.Second)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, `INSERT INTO pulses VALUES ($1, $2)`, n.name, r.now())
+	defer closeNow(conn)
+	_, err = conn.Exec(ctx, `INSERT INTO pulses VALUES ($1, $2) ON CONFLICT (node) DO UPDATE SET at = excluded.at`, n.name, r.now())
 	return err
 }
 

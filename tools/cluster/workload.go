@@ -24,7 +24,7 @@ var schema = []string{
 	`CREATE TABLE accounts (id int PRIMARY KEY, balance bigint NOT NULL)`,
 	fmt.Sprintf(`INSERT INTO accounts SELECT g, %d FROM generate_series(0, %d) AS g`, balance, accounts-1),
 	`CREATE TABLE entries (id bigint NOT NULL, payload text)`,
-	`CREATE TABLE pulses (node text NOT NULL, at bigint NOT NULL)`,
+	`CREATE TABLE pulses (node text PRIMARY KEY, at bigint NOT NULL)`,
 }
 
 // register does one operation on a register.
@@ -56,9 +56,6 @@ func (c *client) register() {
 	if out != refused {
 		c.run.history.add(o)
 	}
-	if out == acknowledged && o.action != read {
-		c.run.pulse.beat(o.ret)
-	}
 }
 
 // compareAndSet looks first, expects what it saw three times of four, and looks and sets in a transaction.
@@ -83,13 +80,17 @@ func (c *client) transfer() {
 	from := c.random.IntN(accounts)
 	to := (from + 1 + c.random.IntN(accounts-1)) % accounts
 	amount := c.random.Int64N(50) + 1
-	out := c.try("transfer", func(ctx context.Context) error {
+	c.try("transfer", func(ctx context.Context) error {
 		return c.transaction(ctx, serializable, func(ctx context.Context) error {
 			var a, b int64
-			if err := c.conn.QueryRow(ctx, `SELECT balance FROM accounts WHERE id = $1`, from).Scan(&a); err != nil {
+			look := `SELECT balance FROM accounts WHERE id = $1`
+			if c.random.IntN(2) == 0 {
+				look += ` FOR UPDATE` // waits for its turn instead of being refused in the end
+			}
+			if err := c.conn.QueryRow(ctx, look, from).Scan(&a); err != nil {
 				return err
 			}
-			if err := c.conn.QueryRow(ctx, `SELECT balance FROM accounts WHERE id = $1`, to).Scan(&b); err != nil {
+			if err := c.conn.QueryRow(ctx, look, to).Scan(&b); err != nil {
 				return err
 			}
 			if _, err := c.conn.Exec(ctx, `UPDATE accounts SET balance = $2 WHERE id = $1`, from, a-amount); err != nil {
@@ -99,9 +100,6 @@ func (c *client) transfer() {
 			return err
 		})
 	})
-	if out == acknowledged {
-		c.run.pulse.beat(c.run.now())
-	}
 }
 
 // count adds up all accounts, in one statement or in two of one snapshot.
@@ -131,18 +129,58 @@ func (c *client) count() {
 // insert adds a row with an id of its own.
 func (c *client) insert() {
 	id := c.run.values.Add(1)
+	size := 10 + c.random.IntN(500)
+	if c.random.IntN(32) == 0 {
+		size = 64 << 10 // more than a network's buffers hold of a slow link
+	}
 	out := c.try("insert", func(ctx context.Context) error {
-		_, err := c.conn.Exec(ctx, `INSERT INTO entries VALUES ($1, $2)`, id, fmt.Sprintf("%0*d", 10+c.random.IntN(500), id))
+		_, err := c.conn.Exec(ctx, `INSERT INTO entries VALUES ($1, $2)`, id, fmt.Sprintf("%0*d", size, id))
 		return err
 	})
 	c.run.book.enter(id, out)
-	if out == acknowledged {
-		c.run.pulse.beat(c.run.now())
+}
+
+// beat writes through one node again and again, with so little patience that a server which doesn't answer isn't taken
+// for a cluster that doesn't.
+func (r *run) beat(n *node) {
+	for {
+		r.beatOnce(n)
+		select {
+		case <-r.stop:
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// beatOnce writes through one connection until it fails.
+func (r *run) beatOnce(n *node) {
+	conn, err := connect(context.Background(), n, false, restlessness)
+	if err != nil {
+		return
+	}
+	defer closeNow(conn)
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), restlessness)
+		_, err := conn.Exec(ctx, `UPDATE pulses SET at = $2 WHERE node = $1`, n.name, r.now())
+		cancel()
+		if err != nil {
+			return
+		}
+		r.pulse.beat(r.now())
+		select {
+		case <-r.stop:
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
 	}
 }
 
 // load begins the clients. They end their last operation after stop was closed.
 func (r *run) load() {
+	for _, n := range r.servers.nodes {
+		r.wg.Go(func() { r.beat(n) })
+	}
 	for i, do := range []func(*client){
 		(*client).register, (*client).register, (*client).register, (*client).register, (*client).register,
 		(*client).transfer, (*client).transfer, (*client).count, (*client).count, (*client).insert, (*client).insert,
