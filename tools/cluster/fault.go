@@ -35,8 +35,8 @@ func (r *run) torment(ctx context.Context) (map[string]int, []time.Duration, err
 			return counts, gaps, err
 		}
 		for _, n := range r.servers.nodes {
-			if n.ended() {
-				return counts, gaps, fmt.Errorf("%s ended by itself: see %s.log", n.name, n.dir)
+			if err := n.ended(); err != nil {
+				return counts, gaps, err
 			}
 		}
 		if len(r.o.faults) == 0 || time.Now().After(end) {
@@ -141,7 +141,7 @@ func (r *run) network(f *fault, n *node, who string) {
 		w = weather{delay: between(r.random, 5*time.Millisecond, 150*time.Millisecond), rate: 64<<10 + r.random.IntN(4<<20)}
 		f.words = fmt.Sprintf("%s has slow links, %v and %d KiB/s,", who, w.delay, w.rate>>10)
 	default:
-		links = [][]*link{out, in, out[:1], in[:1]}[r.random.IntN(4)]
+		links = [][]*link{out, in, out[:1], in[:1]}[r.random.IntN(4)] // to all or to one of the others
 		f.words = who + " has one way cut,"
 	}
 	if f.kind != "slow" {
@@ -167,7 +167,7 @@ func (r *run) emptied(ctx context.Context, n *node) error {
 	}
 	own, cancel := context.WithTimeout(ctx, bound/3)
 	defer cancel()
-	for !n.ended() {
+	for n.ended() == nil {
 		if r.pulseThrough(own, n) == nil {
 			if at, err := n.standing(own); err == nil && at.Writable {
 				return nil
@@ -176,6 +176,9 @@ func (r *run) emptied(ctx context.Context, n *node) error {
 		if wait(own, 50*time.Millisecond) != nil {
 			break
 		}
+	}
+	if err := n.ended(); err != nil {
+		r.logf("%v", err)
 	}
 	r.logf("%s doesn't recover from a full disk by itself: it is started again", n.name)
 	n.kill()

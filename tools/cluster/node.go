@@ -30,6 +30,7 @@ type node struct {
 	cmd      *exec.Cmd
 	done     chan struct{} // closed when the process has ended
 	wanted   bool          // the process is meant to run
+	exit     error         // how it ended, once done is closed
 }
 
 // servers are the nodes and the links between them.
@@ -137,7 +138,10 @@ func (n *node) start(ctx context.Context, binary string) error {
 		first, _ := r.ReadBytes('\n')
 		line <- first
 		io.Copy(io.Discard, r)
-		cmd.Wait()
+		err := cmd.Wait()
+		n.mu.Lock()
+		n.exit = err
+		n.mu.Unlock()
 		close(done)
 	}()
 	select {
@@ -174,16 +178,18 @@ func (n *node) signal(s syscall.Signal) error {
 	return n.cmd.Process.Signal(s)
 }
 
-// ended tells whether the server is gone though nobody killed it.
-func (n *node) ended() bool {
+// ended returns an error if the server is gone though this command didn't kill it.
+func (n *node) ended() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	select {
 	case <-n.done:
-		return n.wanted
+		if n.wanted {
+			return fmt.Errorf("%s ended by itself: %w; see %s.log", n.name, n.exit, n.dir)
+		}
 	default:
-		return false
 	}
+	return nil
 }
 
 // addresses returns where clients connect.

@@ -190,8 +190,8 @@ func (r *run) writable(ctx context.Context) error {
 			if err == nil {
 				break
 			}
-			if n.ended() {
-				return fmt.Errorf("%s ended by itself: see %s.log", n.name, n.dir)
+			if err := n.ended(); err != nil {
+				return err
 			}
 			select {
 			case <-ctx.Done():
