@@ -93,7 +93,7 @@ func (a *applier) do(t task) (err error) {
 	if err != nil {
 		return err
 	}
-	a.g.do(func() { a.g.applied(t.m, results) })
+	a.g.lend(false, func(b *inbox) { b.tasks = append(b.tasks, func() { a.g.applied(t.m, results) }) })
 	return nil
 }
 
@@ -157,8 +157,13 @@ func (g *Group) restore(m *pb.Message) {
 			g.restoring = false
 			held := g.held
 			g.held = nil
-			g.h.writer.add(g, nil, m)
-			g.h.writer.add(g, nil, held...)
+			for _, x := range held {
+				if len(x.GetEntries()) > 0 {
+					g.appending++
+				}
+			}
+			g.h.writer.add(g, false, nil, m)
+			g.h.writer.add(g, false, nil, held...)
 			g.afterApply()
 		})
 		return nil

@@ -26,7 +26,8 @@ type Group struct {
 	pid *actor.PID
 	own metric.MeasurementOption // the attributes of its figures
 
-	// Owned by the group's actor.
+	// running is held by whoever does the actor's work. What follows is owned by it.
+	running   sync.Mutex
 	r         *replica
 	applier   *applier
 	held      []*pb.Message   // appends that wait for a snapshot's restoring
@@ -35,8 +36,14 @@ type Group struct {
 	later     []whenApplied   //
 	current   inbox           // what is being worked off
 	sending   map[NodeID]bool // snapshots on their way; true: another one was asked for
+	appending int             // appends of entries that the writer has
+	lent      bool            // whoever does the actor's work does the writer's afterwards
 	effect    Position        // up to where it was seen that entries were applied
 	idle      int             // ticks since a leader has published what it knows of the others
+
+	// Owned by the host's writer.
+	hard HardState // as the group wants it on disk
+	late bool      // its commit index isn't there yet
 
 	// mu guards what follows.
 	mu     sync.Mutex
@@ -61,6 +68,7 @@ type inbox struct {
 	bytes     int // of proposals
 	reads     []func(Position, any, error)
 	tasks     []func()
+	written   int // appends of entries that are on disk now
 }
 
 type whenApplied struct {
@@ -194,6 +202,43 @@ func (g *Group) add(f func(*inbox)) bool {
 	return true
 }
 
+// lend is add by a goroutine that can do the actor's work itself: if the actor rests it needn't be woken, which saves a
+// change of goroutines on the way of each commit. The caller must hold no lock that a callback might want. disk: it may
+// wait for the disk too, in the writer's place.
+func (g *Group) lend(disk bool, f func(*inbox)) bool {
+	g.mu.Lock()
+	if g.err != nil {
+		g.mu.Unlock()
+		return false
+	}
+	f(&g.box)
+	mine := !g.awake
+	g.awake = true
+	g.mu.Unlock()
+	if mine {
+		g.run(disk)
+	}
+	return true
+}
+
+// run works off what waits, for the actor or in its place. awake says that somebody does.
+func (g *Group) run(disk bool) {
+	if disk {
+		defer g.h.writer.lend()
+	}
+	g.running.Lock()
+	defer g.running.Unlock()
+	g.lent = disk
+	defer func() {
+		if p := recover(); p != nil {
+			g.fail(fmt.Errorf("raft: group %d panicked: %v", g.id, p))
+			g.finish()
+		}
+	}()
+	for g.turn() {
+	}
+}
+
 // do runs f in the group's actor.
 func (g *Group) do(f func()) bool { return g.add(func(b *inbox) { b.tasks = append(b.tasks, f) }) }
 
@@ -201,16 +246,11 @@ func (g *Group) do(f func()) bool { return g.add(func(b *inbox) { b.tasks = appe
 func (g *Group) Receive(c actor.Context) {
 	switch c.Message().(type) {
 	case wake:
-		defer func() {
-			if p := recover(); p != nil {
-				g.fail(fmt.Errorf("raft: group %d panicked: %v", g.id, p))
-				g.finish()
-			}
-		}()
-		for g.turn() {
-		}
+		g.run(false)
 	case *actor.Stopped:
 		g.fail(ErrStopped)
+		g.running.Lock()
+		defer g.running.Unlock()
 		g.finish()
 	}
 }
@@ -225,13 +265,20 @@ func (g *Group) turn() bool {
 	}
 	b := g.box
 	g.box = inbox{}
+	g.appending -= b.written
+	if g.appending > 0 && b.bytes < int(g.h.o.MaxMessageBytes) && g.r.role == etcd.StateLeader {
+		// The disk is busy with what came before. What comes meanwhile goes as one batch, here and to the others, when that
+		// is done: it couldn't be written earlier anyway.
+		g.box.proposals, g.box.bytes = b.proposals, b.bytes
+		b.proposals, b.bytes = nil, 0
+	}
 	g.current = b
-	if b.ticks == 0 && len(b.messages)+len(b.proposals)+len(b.reads)+len(b.tasks) == 0 {
+	if b.ticks == 0 && b.written == 0 && len(b.messages)+len(b.proposals)+len(b.reads)+len(b.tasks) == 0 {
 		g.awake = false
 		g.mu.Unlock()
 		return false
 	}
-	if g.leadCh != nil {
+	if g.leadCh != nil && len(g.box.proposals) == 0 {
 		close(g.leadCh)
 		g.leadCh = nil
 	}
@@ -272,7 +319,10 @@ func (g *Group) dispatch() {
 		case g.restoring:
 			g.held = append(g.held, m)
 		default:
-			g.h.writer.add(g, w.traced, m)
+			if len(m.GetEntries()) > 0 {
+				g.appending++
+			}
+			g.h.writer.add(g, g.lent, w.traced, m)
 			w.traced = nil // with the first: which of them has which proposal doesn't matter to a trace
 		}
 	}
@@ -293,14 +343,26 @@ func (g *Group) dispatch() {
 	}
 }
 
-// send hands messages to the transport, by member.
+// send hands messages to the transport: those to one member together.
 func (g *Group) send(list []*pb.Message) {
-	for _, m := range list {
-		if m.GetType() == pb.MsgSnap {
-			g.sendSnapshot(m)
-			continue
+	for len(list) > 0 {
+		to := list[0].GetTo()
+		batch := make([]Message, 0, len(list))
+		rest := list[:0]
+		for _, m := range list {
+			switch {
+			case m.GetTo() != to:
+				rest = append(rest, m)
+			case m.GetType() == pb.MsgSnap:
+				g.sendSnapshot(m)
+			default:
+				batch = append(batch, Message{g.id, m})
+			}
 		}
-		g.h.out.add(NodeID(m.GetTo()), Message{g.id, m})
+		list = rest
+		if len(batch) > 0 {
+			g.h.o.Transport.Send(NodeID(to), batch)
+		}
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -100,7 +101,6 @@ type Host struct {
 	system  *actor.ActorSystem
 	own     bool // the system is the host's
 	writer  *writer
-	out     *outbox
 	metrics *instruments
 	tracer  trace.Tracer
 	ctx     context.Context
@@ -133,7 +133,6 @@ func NewHost(o Options) (*Host, error) {
 		h.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return logger }))
 		h.own = true
 	}
-	h.out = newOutbox(h)
 	h.writer = newWriter(h)
 	if err := o.Transport.Start(handler{h}); err != nil {
 		h.cancel()
@@ -371,7 +370,9 @@ func (x handler) Receive(from NodeID, messages []Message) {
 			g = x.h.Group(id)
 		}
 		if g != nil && len(list) > 0 {
-			g.add(func(b *inbox) { b.messages = append(b.messages, list...) })
+			// Heartbeats must not wait for a disk, not even a slow one.
+			disk := slices.ContainsFunc(list, func(m *pb.Message) bool { return m.GetType() != pb.MsgHeartbeat && m.GetType() != pb.MsgHeartbeatResp })
+			g.lend(disk, func(b *inbox) { b.messages = append(b.messages, list...) })
 		}
 	}
 }

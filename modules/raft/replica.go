@@ -337,12 +337,19 @@ func (r *replica) voters() []NodeID {
 // logger gives Raft's messages to slog. What Raft calls information is detail here.
 type logger struct{ *slog.Logger }
 
+// detail words a message only if it is wanted: some come with every entry.
+func (l logger) detail(words func() string) {
+	if l.Logger.Enabled(context.Background(), slog.LevelDebug) {
+		l.Logger.Debug(words())
+	}
+}
+
 func (l logger) Debug(v ...any)              {}
 func (l logger) Debugf(f string, v ...any)   {}
-func (l logger) Info(v ...any)               { l.Logger.Debug(fmt.Sprint(v...)) }
-func (l logger) Infof(f string, v ...any)    { l.Logger.Debug(fmt.Sprintf(f, v...)) }
-func (l logger) Warning(v ...any)            { l.Logger.Debug(fmt.Sprint(v...)) }
-func (l logger) Warningf(f string, v ...any) { l.Logger.Debug(fmt.Sprintf(f, v...)) }
+func (l logger) Info(v ...any)               { l.detail(func() string { return fmt.Sprint(v...) }) }
+func (l logger) Infof(f string, v ...any)    { l.detail(func() string { return fmt.Sprintf(f, v...) }) }
+func (l logger) Warning(v ...any)            { l.detail(func() string { return fmt.Sprint(v...) }) }
+func (l logger) Warningf(f string, v ...any) { l.detail(func() string { return fmt.Sprintf(f, v...) }) }
 func (l logger) Error(v ...any)              { l.Logger.Error(fmt.Sprint(v...)) }
 func (l logger) Errorf(f string, v ...any)   { l.Logger.Error(fmt.Sprintf(f, v...)) }
 func (l logger) Fatal(v ...any)              { panic(fmt.Sprint(v...)) }

@@ -3,6 +3,7 @@ package raft
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -23,7 +24,8 @@ type writer struct {
 	awake  bool
 	closed bool
 
-	writing sync.Mutex // LogStore.Write is for one at a time
+	rested  atomic.Int64 // when the last round has ended, in nanoseconds since 1970
+	writing sync.Mutex   // LogStore.Write is for one at a time
 }
 
 // storageAppend is a MsgStorageAppend of a group.
@@ -39,19 +41,40 @@ func newWriter(h *Host) *writer {
 	return w
 }
 
-func (w *writer) add(g *Group, traced []context.Context, list ...*pb.Message) {
+// add queues what a group wants written. later: the caller calls lend as soon as it holds nothing, so that the actor needn't
+// be woken.
+func (w *writer) add(g *Group, later bool, traced []context.Context, list ...*pb.Message) {
 	w.mu.Lock()
 	for _, m := range list {
 		w.queue = append(w.queue, storageAppend{g, m, traced})
 		traced = nil
 	}
-	tell := !w.awake && !w.closed && len(w.queue) > 0
+	tell := !later && !w.awake && !w.closed && len(w.queue) > 0
 	w.awake = w.awake || tell
 	w.mu.Unlock()
 	if tell {
 		w.h.system.Root.Send(w.pid, wake{})
 	}
 }
+
+// lend does the actor's work in the caller's goroutine if something waits and nobody does it yet.
+func (w *writer) lend() {
+	w.mu.Lock()
+	todo := !w.awake && !w.closed && len(w.queue) > 0
+	w.awake = w.awake || todo
+	w.mu.Unlock()
+	switch {
+	case todo && time.Now().UnixNano()-w.rested.Load() < int64(busy):
+		// The disk has hardly rested: more will come, and whoever reads it from the network should go on.
+		w.h.system.Root.Send(w.pid, wake{})
+	case todo:
+		for w.round() {
+		}
+	}
+}
+
+// busy is the rest below which the disk counts as being in constant use.
+const busy = 50 * time.Microsecond
 
 // Receive handles the actor's messages.
 func (w *writer) Receive(c actor.Context) {
@@ -85,9 +108,15 @@ func (w *writer) round() bool {
 	w.mu.Unlock()
 	updates := make([]Update, 0, len(list))
 	for _, a := range list {
-		if u, any := update(a.g.id, a.m); any {
-			updates = append(updates, u)
+		u, any := update(a.g.id, a.m)
+		if !any || w.deferrable(a, u) {
+			continue
 		}
+		if a.g.late {
+			h := a.g.hard
+			u.HardState, a.g.late = &h, false
+		}
+		updates = append(updates, u)
 	}
 	if len(updates) > 0 {
 		started := time.Now()
@@ -108,9 +137,31 @@ func (w *writer) round() bool {
 		}
 		w.h.metrics.wrote(started, len(updates))
 	}
+	w.rested.Store(time.Now().UnixNano())
 	for _, a := range list {
-		a.g.answered(a.m.GetResponses())
+		a.g.answered(a.m)
 	}
+	return true
+}
+
+// deferrable tells whether an update says nothing but how far the group has committed. That needn't be on disk before
+// anybody is told of anything: it goes with the group's next update, in place of an fsync of its own for each commit. A
+// change of members is what must not take effect before (replica.remember).
+func (w *writer) deferrable(a storageAppend, u Update) bool {
+	h := u.HardState
+	before := a.g.hard
+	if h != nil {
+		a.g.hard = *h
+	}
+	if h == nil || before.Term == 0 || len(u.Entries) > 0 || u.Snapshot.Index > 0 || h.Term != before.Term || h.Vote != before.Vote {
+		return false
+	}
+	for _, r := range a.m.GetResponses() {
+		if len(r.GetContext()) > 0 {
+			return false
+		}
+	}
+	a.g.late = true
 	return true
 }
 
@@ -135,23 +186,26 @@ func update(id GroupID, m *pb.Message) (u Update, any bool) {
 }
 
 // answered delivers the answers of the storage: to this member, and to others what had to wait for the disk.
-func (g *Group) answered(responses []*pb.Message) {
-	var own []*pb.Message
-	for _, m := range responses {
+func (g *Group) answered(done *pb.Message) {
+	var own, others []*pb.Message
+	for _, m := range done.GetResponses() {
 		if NodeID(m.GetTo()) == g.h.id {
 			own = append(own, m)
 		} else {
-			g.h.out.add(NodeID(m.GetTo()), Message{g.id, m})
+			others = append(others, m)
 		}
 	}
-	if len(own) > 0 {
-		g.add(func(b *inbox) { b.messages = append(b.messages, own...) })
+	if len(others) > 0 {
+		g.send(others)
 	}
+	entries := len(done.GetEntries()) > 0
+	if len(own) == 0 && !entries {
+		return
+	}
+	g.lend(false, func(b *inbox) {
+		b.messages = append(b.messages, own...)
+		if entries {
+			b.written++
+		}
+	})
 }
-
-// outbox gives messages to the transport.
-type outbox struct{ h *Host }
-
-func newOutbox(h *Host) *outbox { return &outbox{h} }
-
-func (o *outbox) add(to NodeID, m Message) { o.h.o.Transport.Send(to, []Message{m}) }

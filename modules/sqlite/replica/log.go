@@ -75,6 +75,9 @@ type Log struct {
 	lasts    map[sqlite.SegmentID]sqlite.Position
 	led      chan struct{} // closed when the present leadership begins; nil if nobody waits
 	closed   bool
+
+	closing  sync.Once
+	closeErr error
 	good     time.Time // when this server last had everything that its leader had told it of
 }
 
@@ -448,16 +451,15 @@ func (l *Log) CatchUp(ctx context.Context) error {
 
 // Close implements sqlite.Log.
 func (l *Log) Close() error {
-	l.mu.Lock()
-	if l.closed {
+	l.closing.Do(func() {
+		l.mu.Lock()
+		l.closed = true
 		l.mu.Unlock()
-		return nil
-	}
-	l.closed = true
-	l.mu.Unlock()
-	l.cancel()
-	l.wg.Wait()
-	err := l.host.Stop(Group)
-	l.epoch.Store(0)
-	return errors.Join(err, l.segments.Close(), l.host.Close())
+		l.cancel()
+		l.wg.Wait()
+		err := l.host.Stop(Group)
+		l.epoch.Store(0)
+		l.closeErr = errors.Join(err, l.segments.Close(), l.host.Close())
+	})
+	return l.closeErr
 }
