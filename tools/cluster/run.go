@@ -182,11 +182,20 @@ func (r *run) createTables(ctx context.Context) error {
 	return tx.Commit(ctx)
 }
 
-// writable waits until a write succeeds through each node.
+// writable waits until a write succeeds through each node, and each node's own database has what was written.
 func (r *run) writable(ctx context.Context) error {
+	began := r.now()
+	if err := r.onEach(ctx, "a write through", r.pulseThrough); err != nil {
+		return err
+	}
+	return r.onEach(ctx, "catching up of", func(ctx context.Context, n *node) error { return caughtUp(ctx, n, began) })
+}
+
+// onEach does something on each node, again until it succeeds.
+func (r *run) onEach(ctx context.Context, what string, do func(context.Context, *node) error) error {
 	for _, n := range r.servers.nodes {
 		for {
-			err := r.pulseThrough(ctx, n)
+			err := do(ctx, n)
 			if err == nil {
 				break
 			}
@@ -195,7 +204,7 @@ func (r *run) writable(ctx context.Context) error {
 			}
 			select {
 			case <-ctx.Done():
-				return fmt.Errorf("a write through %s: %w", n.name, err)
+				return fmt.Errorf("%s %s: %w", what, n.name, err)
 			case <-time.After(50 * time.Millisecond):
 			}
 		}
@@ -215,7 +224,26 @@ func (r *run) pulseThrough(ctx context.Context, n *node) error {
 	return err
 }
 
-// verify heals, waits until the nodes agree, and checks everything. It fills the summary also when it fails.
+// caughtUp looks whether the node itself has pulses that were written after a time.
+func caughtUp(ctx context.Context, n *node, after int64) error {
+	conn, err := connect(ctx, n, true, 2*time.Second)
+	if err != nil {
+		return err
+	}
+	defer closeNow(conn)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	var at int64
+	if err := conn.QueryRow(ctx, `SELECT min(at) FROM pulses`).Scan(&at); err != nil {
+		return err
+	}
+	if at < after {
+		return fmt.Errorf("its database stands where it was %v ago, while the others go on", time.Duration(after-at).Round(time.Millisecond))
+	}
+	return nil
+}
+
+// verify waits until the nodes agree, and checks everything. It fills the summary also when it fails.
 func (r *run) verify(ctx context.Context, s *summary) error {
 	var errs []error
 	result, info := r.history.check(2 * time.Minute)
