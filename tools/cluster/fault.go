@@ -55,7 +55,11 @@ func (r *run) torment(ctx context.Context) (map[string]int, []time.Duration, err
 		healed := time.Now()
 		healCtx, cancel := context.WithTimeout(ctx, bound)
 		err := f.heal(healCtx)
-		if err == nil {
+		switch {
+		case err != nil:
+		case r.random.IntN(3) == 0: // the next fault may come while a node is still catching up
+			err = r.onEach(healCtx, "a write through", r.pulseThrough)
+		default:
 			err = r.writable(healCtx)
 		}
 		cancel()

@@ -260,6 +260,11 @@ func (r *run) verify(ctx context.Context, s *summary) error {
 		page := filepath.Join(r.work, "registers.html")
 		errs = append(errs, fmt.Errorf("registers: linearizable: %s; see %s", s.Linearizable, page), porcupine.VisualizePath(registers, info, page))
 	}
+	settleCtx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	if err := r.writable(settleCtx); err != nil {
+		errs = append(errs, fmt.Errorf("in the end: %w", err))
+	}
 	files, err := r.exports(ctx)
 	if err != nil {
 		return errors.Join(append(errs, err)...)
