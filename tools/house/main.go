@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	"modules/wire":    nil,
 	"modules/procman": nil,
 	"modules/agentic": {"modules/procman"},
-	"apps/bop":        {"modules/agentic", "modules/procman", "modules/sqlite", "modules/wire", "modules/aof"},
+	"apps/bop":        {"modules/raft", "modules/agentic", "modules/procman", "modules/sqlite", "modules/wire", "modules/aof"},
 	"tools":           {"modules/aof", "modules/raft", "modules/seglog", "modules/sqlite", "modules/wire"},
 }
 
