@@ -185,7 +185,7 @@ func (n *node) ended() error {
 	select {
 	case <-n.done:
 		if n.wanted {
-			return fmt.Errorf("%s ended by itself: %w; see %s.log", n.name, n.exit, n.dir)
+			return fmt.Errorf("%s ended, and not by our hand: %w; see %s.log", n.name, n.exit, n.dir)
 		}
 	default:
 	}
