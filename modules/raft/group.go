@@ -39,6 +39,8 @@ type Group struct {
 	appending int             // appends of entries that the writer has
 	lent      bool            // whoever does the actor's work does the writer's afterwards
 	effect    Position        // up to where it was seen that entries were applied
+	clock     int             // ticks that have passed
+	heard     map[NodeID]int  // when a leader last saw that another member is active, by clock
 	idle      int             // ticks since a leader has published what it knows of the others
 
 	// Owned by the host's writer.
@@ -301,6 +303,7 @@ func (g *Group) turn() bool {
 	for range min(b.ticks, 2) { // a process that was stopped doesn't make up for lost time
 		g.r.tick()
 	}
+	g.listen(b.ticks)
 	if g.idle += b.ticks; g.idle >= publishTicks && g.r.role == etcd.StateLeader {
 		g.idle = 0
 		g.r.out.changed = true // how far the others are has its own pace

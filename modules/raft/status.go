@@ -57,6 +57,26 @@ func (g *Group) Wait(ctx context.Context, ok func(Status) bool) (Status, error) 
 	}
 }
 
+// listen notes which members a leader has heard of. Raft itself forgets it each time that it counts its quorum.
+func (g *Group) listen(ticks int) {
+	if ticks == 0 {
+		return
+	}
+	g.clock += ticks
+	if g.r.role != etcd.StateLeader {
+		clear(g.heard)
+		return
+	}
+	g.r.rn.WithProgress(func(id uint64, _ etcd.ProgressType, p tracker.Progress) {
+		if p.RecentActive {
+			if g.heard == nil {
+				g.heard = map[NodeID]int{}
+			}
+			g.heard[NodeID(id)] = g.clock
+		}
+	})
+}
+
 // publish makes the present state what Status tells. It runs in the group's actor.
 func (g *Group) publish() {
 	r := g.r
@@ -74,7 +94,9 @@ func (g *Group) publish() {
 	if s.Leads {
 		r.rn.WithProgress(func(id uint64, t etcd.ProgressType, p tracker.Progress) {
 			if NodeID(id) != r.id {
-				s.Peers = append(s.Peers, Peer{NodeID(id), p.Match, t == etcd.ProgressTypeLearner, p.RecentActive, p.State == tracker.StateSnapshot})
+				at, heard := g.heard[NodeID(id)]
+				active := p.RecentActive || heard && g.clock-at <= g.h.o.ElectionTicks
+				s.Peers = append(s.Peers, Peer{NodeID(id), p.Match, t == etcd.ProgressTypeLearner, active, p.State == tracker.StateSnapshot})
 			}
 		})
 	}
