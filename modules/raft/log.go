@@ -49,6 +49,8 @@ var (
 	ErrCompacted = errors.New("raft: entry was compacted")
 	// ErrUnavailable: the log has no such entry yet.
 	ErrUnavailable = errors.New("raft: entry isn't there yet")
+	// ErrRetry is wrapped by Write when it had no effect and may be called again with the same updates: the disk is full.
+	ErrRetry = errors.New("raft: nothing was written, try again")
 	// ErrLogClosed: the store was closed, or has failed before and takes nothing more.
 	ErrLogClosed = errors.New("raft: log store is closed")
 )
@@ -61,8 +63,8 @@ type LogStore interface {
 	// Initial returns what is known of a group, the zero value (with empty Members) for one that was never written.
 	Initial(g GroupID) (Initial, error)
 	// Write makes the updates durable: when it returns nil all of them are, with one fsync however many there are. After
-	// an error it isn't known which are, and the store refuses to go on (ErrLogClosed) until it is opened again; what was
-	// durable before is. Several updates of one group are taken in their order. Entries aren't changed afterwards by the
+	// an error other than ErrRetry it isn't known which are, and the store refuses to go on (ErrLogClosed) until it is opened
+	// again; what was durable before is. Several updates of one group are taken in their order. Entries aren't changed afterwards by the
 	// caller nor by the store.
 	Write(updates []Update) error
 	// Entries returns entries from lo on, before hi: as many as have maxBytes together as messages, at least one. Errors:

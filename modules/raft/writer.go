@@ -2,12 +2,15 @@ package raft
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	etcd "go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 )
@@ -127,7 +130,7 @@ func (w *writer) round() bool {
 				spans = append(spans, span)
 			}
 		}
-		err := w.write(updates)
+		err := w.insist(updates)
 		for _, span := range spans {
 			endSpan(span, err)
 		}
@@ -163,6 +166,52 @@ func (w *writer) deferrable(a storageAppend, u Update) bool {
 	}
 	a.g.late = true
 	return true
+}
+
+// insist writes, and waits while the disk is full. Meanwhile others may lead.
+func (w *writer) insist(updates []Update) error {
+	for tries := 0; ; tries++ {
+		err := w.write(updates)
+		if err == nil || !errors.Is(err, ErrRetry) {
+			return err
+		}
+		if tries%retryNote == 0 {
+			w.h.o.Logger.Error("the log can't be written, it is tried again", "err", err)
+		}
+		if tries%retryNote == 1 {
+			for _, g := range w.h.all() {
+				g.do(g.yield)
+			}
+		}
+		select {
+		case <-time.After(retryPause):
+		case <-w.h.ctx.Done():
+			return err
+		}
+	}
+}
+
+const (
+	retryPause = 200 * time.Millisecond
+	retryNote  = 50 // tries between two notes in the log
+)
+
+// yield hands leadership over to whoever is furthest. It runs in the group's actor.
+func (g *Group) yield() {
+	if g.r.role != etcd.StateLeader {
+		return
+	}
+	var best, match uint64
+	g.r.rn.WithProgress(func(id uint64, t etcd.ProgressType, p tracker.Progress) {
+		if NodeID(id) != g.r.id && t == etcd.ProgressTypePeer && (best == 0 || p.Match > match) {
+			best, match = id, p.Match
+		}
+	})
+	if best != 0 {
+		g.log.Warn("handing leadership over: the log can't be written here", "to", best)
+		g.r.rn.TransferLeader(best)
+		g.r.take()
+	}
 }
 
 func (w *writer) write(updates []Update) error {

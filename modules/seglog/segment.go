@@ -88,8 +88,9 @@ func (s *segment) decode(p aof.Position, b []byte) (at raft.Position, data []byt
 	return at, nil, fmt.Errorf("seglog: segment %d, position %d: it is no entry of a segment", s.id, p)
 }
 
-// move appends committed entries to the segment's log, those that it doesn't have. It doesn't wait for the disk.
-func (s *segment) move(ctx context.Context, entries []raft.Entry, failed func(error)) (int, error) {
+// move appends committed entries to the segment's log, those that it doesn't have. It doesn't wait for the disk, but for
+// the log to have taken them: were some refused and later ones taken, the ones between would be missing for good.
+func (s *segment) move(ctx context.Context, entries []raft.Entry) (int, error) {
 	s.buf, s.ends, s.recs = s.buf[:0], s.ends[:0], s.recs[:0]
 	for _, e := range entries {
 		if e.Index <= s.last {
@@ -99,7 +100,6 @@ func (s *segment) move(ctx context.Context, entries []raft.Entry, failed func(er
 		s.buf = binary.AppendUvarint(binary.AppendUvarint(s.buf, e.Index), e.Term)
 		s.buf = append(s.buf, e.Data...)
 		s.ends = append(s.ends, len(s.buf))
-		s.last = e.Index
 	}
 	if len(s.ends) == 0 {
 		return 0, nil
@@ -109,16 +109,15 @@ func (s *segment) move(ctx context.Context, entries []raft.Entry, failed func(er
 		s.recs = append(s.recs, s.buf[from:end:end])
 		from = end
 	}
-	err := s.l.AppendAsync(context.WithoutCancel(ctx), s.recs, aof.OS, func(_ aof.Position, err error) {
-		if err != nil {
-			failed(fmt.Errorf("seglog: segment %d: %w", s.id, err))
-		}
-	})
+	if _, err := s.l.AppendBatch(ctx, s.recs, aof.OS); err != nil {
+		return 0, fmt.Errorf("seglog: segment %d: %w", s.id, err)
+	}
+	s.last = entries[len(entries)-1].Index
 	n := len(s.buf)
 	if cap(s.buf) > 1<<20 {
 		s.buf = nil
 	}
-	return n, err
+	return n, nil
 }
 
 // find is the position of the first entry with an index of at least index. Damaged entries on the way are stepped over.

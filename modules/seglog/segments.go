@@ -196,7 +196,6 @@ func (s *Segments) adopt(ctx context.Context) error {
 	}
 	s.o.Logger.Info("taking over the log of a single server", "first", uint64(l.First), "last", uint64(l.Last))
 	term := l.Epoch
-	fail := func(err error) { s.failure = err }
 	if err := s.o.Store.replayLegacy(ctx, func(at aof.Position, seg SegmentID, data []byte) (err error) {
 		x := s.list[seg]
 		if x == nil {
@@ -207,13 +206,13 @@ func (s *Segments) adopt(ctx context.Context) error {
 		if s.o.LegacyTerm != nil {
 			term = max(term, s.o.LegacyTerm(data))
 		}
-		_, err = x.move(ctx, []raft.Entry{{Position: raft.Position{Index: uint64(at)}, Data: data}}, fail)
+		_, err = x.move(ctx, []raft.Entry{{Position: raft.Position{Index: uint64(at)}, Data: data}})
 		return err
 	}); err != nil {
 		return err
 	}
 	for _, x := range s.list {
-		if err := errors.Join(x.l.Sync(ctx), s.failure); err != nil {
+		if err := x.l.Sync(ctx); err != nil {
 			return err
 		}
 	}
@@ -348,9 +347,9 @@ func (s *Segments) apply(ctx context.Context, id SegmentID, entries []raft.Entry
 	if err != nil || x == nil {
 		return err
 	}
-	n, err := x.move(ctx, entries, s.fail)
+	n, err := s.move(ctx, x, entries)
 	if err != nil {
-		return fmt.Errorf("seglog: segment %d: %w", id, err)
+		return err
 	}
 	if n > 0 {
 		s.moving(id, int64(n))
@@ -366,6 +365,24 @@ func (s *Segments) apply(ctx context.Context, id SegmentID, entries []raft.Entry
 	}
 	x.has = entries[len(entries)-1].Index
 	return nil
+}
+
+// move is segment.move that waits while the disk is full: nothing is lost, the parent log has the entries.
+func (s *Segments) move(ctx context.Context, x *segment, entries []raft.Entry) (int, error) {
+	for tries := 0; ; tries++ {
+		n, err := x.move(ctx, entries)
+		if err == nil || errors.Is(err, aof.ErrPoisoned) || errors.Is(err, aof.ErrClosed) || ctx.Err() != nil {
+			return n, err
+		}
+		if tries%50 == 0 {
+			s.o.Logger.Error("a segment's log takes nothing, it is tried again", "segment", uint64(x.id), "err", err)
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+	}
 }
 
 func (s *Segments) fail(err error) {

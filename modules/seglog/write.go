@@ -195,11 +195,13 @@ func (s *Store) write(list []update) error {
 	}
 	first, err := s.append(records)
 	if err != nil {
-		err = fmt.Errorf("seglog: writing to the parent log: %w", err)
-		if errors.Is(err, aof.ErrClosed) {
-			err = errors.Join(raft.ErrLogClosed, err)
+		switch err = fmt.Errorf("seglog: writing to the parent log: %w", err); {
+		case errors.Is(err, aof.ErrClosed):
+			return s.broken(errors.Join(raft.ErrLogClosed, err))
+		case errors.Is(err, aof.ErrPoisoned):
+			return s.broken(err)
 		}
-		return s.broken(err)
+		return fmt.Errorf("%w: %w", raft.ErrRetry, err) // the log takes back what it can't write
 	}
 	s.mu.Lock()
 	for i, part := range parts {

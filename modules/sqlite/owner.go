@@ -96,8 +96,11 @@ func (o *owner) Receive(ctx actor.Context) {
 	case *checkpointNow:
 		m.done <- db.checkpoint(m.ctx)
 	case *checkpointDue:
-		db.due.Store(false)
-		db.background()
+		// What calls for a checkpoint while one is made is heard afterwards, and not at all while they fail: see pause.
+		if db.background() {
+			db.due.Store(false)
+			db.wanted()
+		}
 	case *checkpointOld:
 		db.tidy()
 	case *collectDue:
@@ -177,10 +180,20 @@ func (db *DB) Checkpoint(ctx context.Context) error {
 }
 
 // background makes a checkpoint that nobody waits for.
-func (db *DB) background() {
-	if err := db.checkpoint(context.Background()); err != nil && !errors.Is(err, ErrClosed) {
+func (db *DB) background() (ok bool) {
+	err := db.checkpoint(context.Background())
+	if err != nil && !errors.Is(err, ErrClosed) {
 		db.host.o.Logger.Error("checkpoint failed, the log is kept until one succeeds", "database", db.Name(), "error", err)
 		db.pause()
+		return false
+	}
+	return true
+}
+
+// wanted asks for a checkpoint if there is enough for one.
+func (db *DB) wanted() {
+	if s := db.current().Stats(); s.LogBytes > db.host.o.CheckpointBytes || s.VersionBytes > db.host.o.CheckpointBytes {
+		db.host.want(db.segment, false)
 	}
 }
 
@@ -189,9 +202,7 @@ func (db *DB) pause() {
 	db.due.Store(true)
 	time.AfterFunc(time.Second, func() {
 		db.due.Store(false)
-		if s := db.current().Stats(); s.LogBytes > db.host.o.CheckpointBytes || s.VersionBytes > db.host.o.CheckpointBytes {
-			db.host.want(db.segment, false)
-		}
+		db.wanted()
 	})
 }
 

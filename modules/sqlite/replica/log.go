@@ -256,6 +256,11 @@ func (l *Log) begun(term uint64) {
 // lost tells of the end of a leadership.
 func (l *Log) lost(term uint64, cause error) {
 	l.epoch.Store(0)
+	l.mu.Lock()
+	if l.leader == l.o.Name(l.o.Node) {
+		l.leader = "" // nobody knows yet who is next
+	}
+	l.mu.Unlock()
 	l.replica.Follows()
 	if cause == nil {
 		cause = l.notLeader()
