@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -25,6 +26,8 @@ type Group struct {
 	log *slog.Logger
 	pid *actor.PID
 	own metric.MeasurementOption // the attributes of its figures
+
+	lease atomic.Int64 // the end of this leader's lease by the host's clock, 0 if it has none
 
 	// running is held by whoever does the actor's work. What follows is owned by it.
 	running   sync.Mutex
@@ -314,6 +317,7 @@ func (g *Group) turn() bool {
 
 // dispatch hands out the work that the replica wants done.
 func (g *Group) dispatch() {
+	g.dispatchLease()
 	w := g.r.flush()
 	for _, m := range w.appends {
 		switch {
@@ -345,6 +349,9 @@ func (g *Group) dispatch() {
 		e.done(e.at, e.result, e.err)
 	}
 }
+
+// dispatchLease makes the end of the lease known, before anything leaves that may end it.
+func (g *Group) dispatchLease() { g.lease.Store(int64(g.r.leaseEnd)) }
 
 // send hands messages to the transport: those to one member together.
 func (g *Group) send(list []*pb.Message) {
@@ -446,8 +453,8 @@ func (g *Group) Transfer(ctx context.Context, to NodeID) error {
 			refusal = &NotLeaderError{g.id, g.r.leader}
 			return
 		}
-		g.r.rn.TransferLeader(uint64(to))
-		g.r.take()
+		g.r.transfer(uint64(to))
+		g.dispatchLease()
 	}) {
 		return g.Err()
 	}

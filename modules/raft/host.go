@@ -46,6 +46,13 @@ type Options struct {
 	// behind. Default 10,000.
 	Trailing uint64
 
+	// MaxClockDrift is how much faster the clock of one host may run than that of another, as a share: leases are shorter by
+	// that much. Default 0.1. Negative: no leases, LeaseRead asks a majority each time.
+	MaxClockDrift float64
+	// Clock is a time that goes on while the process or the machine is stopped. Default: CLOCK_BOOTTIME, or what comes
+	// closest to it.
+	Clock func() time.Duration
+
 	// Logger is told of failures and of who leads. Default slog.Default().
 	Logger *slog.Logger
 	// TracerProvider and MeterProvider default to the global ones.
@@ -80,6 +87,12 @@ func (o *Options) defaults() error {
 	}
 	if o.Trailing == 0 {
 		o.Trailing = 10_000
+	}
+	if o.MaxClockDrift == 0 {
+		o.MaxClockDrift = 0.1
+	}
+	if o.Clock == nil {
+		o.Clock = bootTime
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -244,7 +257,7 @@ func (h *Host) Open(id GroupID, sm StateMachine) (*Group, error) {
 		own: metric.WithAttributeSet(attribute.NewSet(attribute.Int64("group", int64(id))))}
 	g.r, err = newReplica(replicaOptions{
 		group: id, id: h.id, store: h.o.Log, election: h.o.ElectionTicks, heartbeat: h.o.HeartbeatTicks, maxMessage: h.o.MaxMessageBytes,
-		maxInflight: h.o.MaxInflight, maxUncommited: h.o.MaxUncommittedBytes, logger: g.log, snapshot: func() (*pb.Snapshot, error) { return g.r.offer() },
+		maxInflight: h.o.MaxInflight, maxUncommited: h.o.MaxUncommittedBytes, logger: g.log, clock: h.o.Clock, lease: h.o.lease(), snapshot: func() (*pb.Snapshot, error) { return g.r.offer() },
 		failed: func(err error) { go h.fail(err) }, // it stops this group too, which is in the middle of something
 	})
 	if err != nil {

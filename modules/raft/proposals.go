@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"maps"
 	"slices"
+	"time"
 
+	etcd "go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
@@ -104,7 +106,8 @@ type read struct {
 type round struct {
 	number uint64
 	reads  []read
-	age    int // ticks
+	age    int           // ticks
+	sent   time.Duration // by the replica's clock; 0: it counts for no lease
 }
 
 // again is after how many ticks a round is asked for anew: Raft may drop a request in silence.
@@ -125,7 +128,11 @@ func (s *reads) ask(r *replica) {
 
 func (s *reads) request(r *replica, list []read) {
 	s.number++
-	s.asked = append(s.asked, round{number: s.number, reads: list})
+	x := round{number: s.number, reads: list}
+	if r.clock != nil && r.role == etcd.StateLeader {
+		x.sent = r.clock()
+	}
+	s.asked = append(s.asked, x)
 	r.rn.ReadIndex(binary.BigEndian.AppendUint64(nil, s.number))
 	r.take()
 }
@@ -147,6 +154,13 @@ func (s *reads) age(r *replica) {
 	}
 }
 
+// forget makes rounds that are under way count for no lease.
+func (s *reads) forget() {
+	for i := range s.asked {
+		s.asked[i].sent = 0
+	}
+}
+
 // confirmed notes the answer to a round, which holds for earlier ones too.
 func (s *reads) confirmed(r *replica, number, index uint64) {
 	kept := s.asked[:0]
@@ -154,6 +168,9 @@ func (s *reads) confirmed(r *replica, number, index uint64) {
 		if x.number != number {
 			kept = append(kept, x)
 			continue
+		}
+		if x.sent > 0 {
+			r.hold(x.sent)
 		}
 		for _, w := range x.reads {
 			w.index = index

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 
 	etcd "go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -30,6 +31,11 @@ type replica struct {
 	members  *pb.ConfState
 	memberAt uint64 // index of the change that made members
 	accepted uint64 // index of the last snapshot that Raft took: its members hold from then on
+
+	clock    func() time.Duration
+	lease    time.Duration // how long one is; 0: none
+	leaseEnd time.Duration // by clock; 0: there is none
+	fresh    int           // ticks for which no vote is given after the start
 
 	finished []finished // what the state machine has applied and that hasn't taken effect yet
 	known    uint64     // commit index that is on disk for sure
@@ -76,6 +82,8 @@ type replicaOptions struct {
 	maxInflight   int
 	maxUncommited uint64
 	logger        *slog.Logger
+	clock         func() time.Duration // nil: no leases
+	lease         time.Duration
 	snapshot      func() (*pb.Snapshot, error)
 	failed        func(error) // the log store can't be read
 }
@@ -86,7 +94,13 @@ func newReplica(o replicaOptions) (*replica, error) {
 		return nil, err
 	}
 	r := &replica{group: o.group, id: o.id, log: o.logger, applied: first.Start, members: first.Members, memberAt: first.Start.Index,
-		known: first.HardState.Commit}
+		known: first.HardState.Commit, clock: o.clock, lease: o.lease}
+	if o.clock == nil {
+		r.lease = 0
+	}
+	if first.HardState.Term > 1 { // who has never voted or followed owes nobody anything
+		r.fresh = o.election
+	}
 	v := &view{store: o.store, group: o.group, snapshot: o.snapshot, failed: o.failed}
 	r.rn, err = etcd.NewRawNode(&etcd.Config{
 		ID: uint64(o.id), ElectionTick: o.election, HeartbeatTick: o.heartbeat, Storage: v,
@@ -140,6 +154,7 @@ func (r *replica) propose(list []*proposal) {
 
 // tick is the passing of one unit of time.
 func (r *replica) tick() {
+	r.fresh = max(r.fresh-1, 0)
 	r.rn.Tick()
 	r.reads.age(r)
 	r.take()
@@ -151,6 +166,9 @@ func (r *replica) step(m *pb.Message) {
 		r.known = max(r.known, binary.BigEndian.Uint64(m.GetContext()))
 		r.finish()
 		r.take()
+		return
+	}
+	if r.vows(m) {
 		return
 	}
 	if err := r.rn.Step(m); err != nil && !errors.Is(err, etcd.ErrStepPeerNotFound) && !errors.Is(err, etcd.ErrProposalDropped) {
@@ -291,6 +309,8 @@ func (r *replica) observe() {
 	}
 	r.out.changed = true
 	r.leader, r.role, r.term = leader, role, term
+	r.leaseEnd = 0
+	r.reads.forget()
 }
 
 func (r *replica) end(done func(Position, any, error), at Position, result any, err error) {

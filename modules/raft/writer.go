@@ -209,8 +209,7 @@ func (g *Group) yield() {
 	})
 	if best != 0 {
 		g.log.Warn("handing leadership over: the log can't be written here", "to", best)
-		g.r.rn.TransferLeader(best)
-		g.r.take()
+		g.r.transfer(best)
 	}
 }
 

@@ -393,8 +393,8 @@ func (l *Log) Fresh(ctx context.Context, level sqlite.Consistency) error {
 
 // confirm finds out whether this server still leads.
 func (l *Log) confirm(ctx context.Context, g *raft.Group) error {
-	if l.alone(g) {
-		return nil // nobody else could lead
+	if g.Leased() || l.alone(g) {
+		return nil // nobody else can lead
 	}
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
