@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -17,6 +18,7 @@ type clusterCmd struct {
 	Remove   clusterRemoveCmd   `cmd:"" help:"Remove a node."`
 	Promote  clusterPromoteCmd  `cmd:"" help:"Make a learner a voter."`
 	Transfer clusterTransferCmd `cmd:"" help:"Hand leadership over."`
+	Rescue   clusterRescueCmd   `cmd:"" help:"Go on with one node when a majority is lost for good."`
 }
 
 type clusterStatusCmd struct{ remoteFlags }
@@ -124,6 +126,40 @@ Example:
 
 func (c *clusterTransferCmd) Run(ctx context.Context, e *env) error {
 	return c.change(ctx, e, http.MethodPost, "/transfer", map[string]string{"to": c.To}, "leadership was handed over")
+}
+
+type clusterRescueCmd struct {
+	DataDir string `name:"data-dir" env:"BOP_DATA_DIR" default:"bop-data" placeholder:"DIR" help:"Data folder of the node to go on with. Its server must be stopped."`
+	Yes     bool   `name:"yes" help:"Don't ask."`
+	JSON    bool   `name:"json" help:"Print JSON."`
+}
+
+func (c *clusterRescueCmd) Help() string {
+	return `The node becomes a cluster of its own that other nodes can join. Everything in its log counts as committed. What the
+lost nodes alone had is lost, so choose the node that is furthest: bop cluster status shows LAG, bop log inspect the
+newest positions. Never start a node of the old cluster again with its old folder.
+
+Example:
+  bop cluster rescue --data-dir /var/lib/bop`
+}
+
+func (c *clusterRescueCmd) Run(ctx context.Context, e *env) error {
+	if !c.Yes {
+		fmt.Fprintf(e.err, "The nodes of the old cluster must never run again with their old folders. Go on with %s alone? Type yes: ", c.DataDir)
+		var answer string
+		if _, err := fmt.Fscanln(e.in, &answer); err != nil || answer != "yes" {
+			return errors.New("nothing was changed; --yes goes on without asking")
+		}
+	}
+	r, err := cluster.Rescue(ctx, c.DataDir, newLogger(e, "warn", "text"))
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(e.out).Encode(r)
+	}
+	_, err = fmt.Fprintf(e.out, "%s is a cluster of its own now, with everything up to entry %d of its log. Start it without --initial-cluster and --join;\nthen start the others with empty folders and --join.\n", r.Node, r.Index)
+	return err
 }
 
 // change does something to the cluster and says so.

@@ -224,6 +224,12 @@ func (c *Cluster) look() error {
 	before := c.nodes
 	c.nodes = nodes
 	c.mu.Unlock()
+	if c.id.Rescued {
+		if _, own := c.leader(); !own {
+			return nil
+		}
+		return c.forgetOthers() // and look again
+	}
 	if !maps.Equal(before, nodes) {
 		for name := range before {
 			if _, there := nodes[name]; !there && c.o.Initial[name] == "" {

@@ -23,8 +23,9 @@ const identityFile = "cluster.json"
 type identity struct {
 	Cluster string            `json:"cluster"` // 32 hexadecimal digits
 	Node    string            `json:"node"`
-	Voters  []string          `json:"voters,omitempty"` // the first members, if the folder was among them
-	Peers   map[string]string `json:"peers,omitempty"`  // where the other nodes were last known to be
+	Voters  []string          `json:"voters,omitempty"`  // the first members, if the folder was among them
+	Peers   map[string]string `json:"peers,omitempty"`   // where the other nodes were last known to be
+	Rescued bool              `json:"rescued,omitempty"` // the system database still names the nodes of the cluster before
 }
 
 // NodeID is the number of a node in Raft: the first 8 bytes of its name's SHA-256.
