@@ -43,6 +43,10 @@ type Options struct {
 	// FirstID is where the numbers of sessions begin. Servers that pass clients on to each other need ranges of their own.
 	FirstID uint32
 
+	// ReadConsistency is what bop.read_consistency is for sessions that don't set it: linearizable, leader, stale or
+	// stale(DURATION). "": linearizable. It matters to an Engine whose databases are engine.Consistent.
+	ReadConsistency string
+
 	// MaxConns is how many connections each protocol serves at once. Default 10,000.
 	MaxConns int
 	// MaxStatement and MaxMessage, in bytes, bound a statement's text and any other message. Defaults 16 and 64 MiB.
@@ -84,7 +88,8 @@ func NewServer(o Options) (*Server, error) {
 	var err error
 	s.sessions, err = session.NewServer(session.Options{
 		Engine: o.Engine, Plans: o.Plans, MaxSessions: 2 * o.MaxConns, IdleInTransaction: o.IdleInTransaction, Users: o.Users, FirstID: o.FirstID,
-		Logger: o.Logger, TracerProvider: o.TracerProvider, MeterProvider: o.MeterProvider,
+		ReadConsistency: o.ReadConsistency,
+		Logger:          o.Logger, TracerProvider: o.TracerProvider, MeterProvider: o.MeterProvider,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing sessions: %w", err)

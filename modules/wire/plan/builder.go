@@ -29,6 +29,7 @@ type builder struct {
 
 	writes   bool
 	volatile bool
+	sequence bool // the rows of one are read
 	warnings []string
 	through  *throughCTE // the query that shows what the planned change returns
 }
@@ -121,6 +122,7 @@ func (b *builder) finish(p *Plan) *Plan {
 	}
 	p.Params = b.params
 	p.Touched = b.touched
+	p.Stored = len(b.touched) > 0 || b.sequence
 	p.Volatile = b.volatile
 	p.Warnings = b.warnings
 	if b.writes && p.Class == Read {

@@ -127,6 +127,7 @@ func (b *builder) sequenceRef(t *ir.Table, name string) (string, *item) {
 	if !ok {
 		return "", nil
 	}
+	b.sequence = true
 	ref := quote(b.alias(name))
 	it := &item{name: name, namespace: q.Namespace, ref: ref, visible: true, named: true}
 	for _, c := range [...]struct {

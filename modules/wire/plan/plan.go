@@ -61,6 +61,7 @@ type Plan struct {
 	AutoColumn *schema.Column
 	Table      *schema.Table // target of a write
 	CalcFound  string        // SQL that counts the rows without LIMIT (SQL_CALC_FOUND_ROWS), same parameters
+	Stored     bool          // reads tables, sequences or catalogs, or changes them
 	Volatile   bool          // calls nextval, setval or another function with an effect
 	Warnings   []string
 }

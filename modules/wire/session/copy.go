@@ -49,7 +49,7 @@ func (x *Session) copy(ctx context.Context, st *ir.Statement, s *ir.Copy) (*Resu
 		r.verb, r.counted = "COPY", true
 		return r, nil
 	}
-	c, err := x.loading(ctx, p)
+	c, err := x.loading(ctx, p, "COPY FROM")
 	if err != nil {
 		return nil, err
 	}
@@ -64,15 +64,15 @@ func (x *Session) copy(ctx context.Context, st *ir.Statement, s *ir.Copy) (*Resu
 	return &Result{Copy: c, verb: "COPY", counted: true, ended: true}, nil
 }
 
-// loading prepares the statement that stores one row, inside a transaction.
-func (x *Session) loading(ctx context.Context, p *plan.Plan) (*Copy, error) {
+// loading prepares the statement that stores one row, inside a transaction. verb is for errors.
+func (x *Session) loading(ctx context.Context, p *plan.Plan, verb string) (*Copy, error) {
 	own := !x.block.open
 	if own {
 		if err := x.openBlock(false, nil); err != nil {
 			return nil, err
 		}
 	}
-	l, err := x.writeConn(ctx)
+	l, err := x.writeConn(ctx, verb)
 	if err == nil {
 		x.fillEnv(l.st)
 		var c *cached
@@ -153,7 +153,7 @@ func (x *Session) load(ctx context.Context, st *ir.Statement, s *ir.LoadData) (*
 	if err != nil {
 		return nil, err
 	}
-	c, err := x.loading(ctx, p)
+	c, err := x.loading(ctx, p, "LOAD DATA")
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"strings"
 
 	"github.com/bop-platform/bop/modules/wire/dialect/postgres"
 	"github.com/bop-platform/bop/modules/wire/ir"
@@ -52,7 +53,7 @@ func (x *Session) applyDDL(ctx context.Context, st *ir.Statement, temporary bool
 			return nil, err
 		}
 	}
-	l, err := x.writeConn(ctx)
+	l, err := x.writeConn(ctx, verbOf(st.Text))
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +82,25 @@ func (x *Session) applyDDL(ctx context.Context, st *ir.Statement, temporary bool
 	r := done(res.Tag)
 	r.affected = res.Rows
 	return r, nil
+}
+
+// verbOf is what a statement does by its first words, for errors: CREATE TABLE, DROP INDEX.
+func verbOf(text string) string {
+	var words []string
+	for word := range strings.FieldsSeq(text) {
+		word = strings.TrimRight(word, ";")
+		if len(words) == 2 || word == "" || strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+			break
+		}
+		words = append(words, strings.ToUpper(word))
+	}
+	switch {
+	case len(words) == 0:
+		return "the statement"
+	case words[0] == "CREATE", words[0] == "ALTER", words[0] == "DROP", words[0] == "COMMENT":
+		return strings.Join(words, " ")
+	}
+	return words[0]
 }
 
 // schemaEnv lets package schema translate the expressions and queries of DDL.

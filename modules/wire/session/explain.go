@@ -62,7 +62,7 @@ func (x *Session) explain(ctx context.Context, st *ir.Statement, s *ir.Explain, 
 
 // queryPlan asks SQLite and indents what it answers.
 func (x *Session) queryPlan(ctx context.Context, p *plan.Plan, args []types.Value) ([]string, error) {
-	l, err := x.readConn(ctx)
+	l, err := x.readConn(ctx, true)
 	if err != nil {
 		return nil, err
 	}

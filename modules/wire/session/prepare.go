@@ -110,10 +110,19 @@ func (x *Session) cached(k planKey) *planned {
 
 // translate plans a statement and keeps the plan for others.
 func (x *Session) translate(ctx context.Context, st *ir.Statement, paramTypes []types.Type, key planKey) (*planned, error) {
-	f := &planned{st: st, version: key.version}
 	if !isPlanned(st.Tree) {
-		return f, nil
+		return &planned{st: st, version: key.version}, nil
 	}
+	f, err := x.translateNow(ctx, st, paramTypes, key)
+	if err != nil && x.behind(ctx, err) {
+		return x.translateNow(ctx, st, paramTypes, key)
+	}
+	return f, err
+}
+
+// translateNow translates by the schema that this server has.
+func (x *Session) translateNow(ctx context.Context, st *ir.Statement, paramTypes []types.Type, key planKey) (*planned, error) {
+	f := &planned{st: st}
 	s, version, err := x.schema(ctx)
 	if err != nil {
 		return nil, err

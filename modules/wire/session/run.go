@@ -44,7 +44,7 @@ func (x *Session) runPlan(ctx context.Context, f *planned, args []types.Value) (
 	if p.Class == plan.Write {
 		return x.runWrite(ctx, f, args)
 	}
-	l, err := x.readConn(ctx)
+	l, err := x.readConn(ctx, p.Stored)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func counted(verb string) bool {
 // statement may be told, so they are collected.
 func (x *Session) runWrite(ctx context.Context, f *planned, args []types.Value) (*Result, error) {
 	p := f.plan
-	l, err := x.writeConn(ctx)
+	l, err := x.writeConn(ctx, p.Verb)
 	if err != nil {
 		return nil, err
 	}

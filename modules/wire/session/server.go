@@ -4,9 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"fmt"
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +36,8 @@ type Options struct {
 	IdleInTransaction time.Duration
 	// FirstID is where the numbers of sessions begin. Servers that pass clients on to each other need ranges of their own.
 	FirstID uint32
+	// ReadConsistency is what bop.read_consistency is for sessions that don't set it. "": linearizable.
+	ReadConsistency string
 	// Users lists the users that the catalogs show beside those that are connected; nil: none.
 	Users func() []string
 
@@ -55,6 +59,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	sessions map[uint32]*Session
+	reign    uint64 // see Reign
 	ids      atomic.Uint32
 }
 
@@ -72,6 +77,10 @@ func NewServer(o Options) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	if _, ok := ParseConsistency(o.ReadConsistency); !ok {
+		return nil, fmt.Errorf("read consistency %q: linearizable, leader, stale and stale(10s) are known", o.ReadConsistency)
+	}
+	o.ReadConsistency = strings.ToLower(strings.TrimSpace(o.ReadConsistency))
 	traced := o.TracerProvider != nil
 	if !traced {
 		o.TracerProvider = tracenoop.NewTracerProvider()
@@ -79,7 +88,7 @@ func NewServer(o Options) (*Server, error) {
 	if o.MeterProvider == nil {
 		o.MeterProvider = metricnoop.NewMeterProvider()
 	}
-	s := &Server{o: o, started: time.Now(), sessions: map[uint32]*Session{}, tracer: o.TracerProvider.Tracer(scope), traced: traced}
+	s := &Server{o: o, started: time.Now(), sessions: map[uint32]*Session{}, reign: 1, tracer: o.TracerProvider.Tracer(scope), traced: traced}
 	s.plans.max = o.Plans
 	var err error
 	s.metrics, err = newInstruments(s)
@@ -107,6 +116,9 @@ type Config struct {
 	ID uint32
 	// Params are variables that the client sets as it connects. Unknown ones are refused as SET does.
 	Params map[string]string
+	// Reign is what Server.Reign told before it was decided that this server serves the client. If Demoted has been called
+	// since, the session ends as those do that were open then. 0: it doesn't.
+	Reign uint64
 	// FoundRows is MySQL's client flag: an UPDATE counts the rows it found.
 	FoundRows bool
 
@@ -146,6 +158,9 @@ func (s *Server) Open(ctx context.Context, c Config) (*Session, error) {
 		return nil, sqlerr.New("53300", "sorry, too many clients already").My(1040, "Too many connections")
 	}
 	s.sessions[x.id] = x
+	if c.Reign != 0 && c.Reign != s.reign {
+		x.retire()
+	}
 	return x, nil
 }
 
@@ -178,14 +193,30 @@ func (s *Server) Cancel(id, secret uint32) bool {
 	return true
 }
 
+// Reign numbers the times between calls of Demoted.
+func (s *Server) Reign() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reign
+}
+
 // Demoted ends the sessions whose reads have to be as fresh as only a leader's are: this server isn't it any more, and
-// clients that connect again find the one that is. Those that run a statement get its answer first.
+// clients that connect again find the one that is. Those that run a statement get its answer first: of a commit it is the
+// only thing that tells the outcome.
 func (s *Server) Demoted() {
+	s.mu.Lock()
+	s.reign++
+	s.mu.Unlock()
 	for _, x := range s.list() {
-		if x.vars.stale.Load() {
-			continue
-		}
-		x.terminate(sqlerr.New("57P01", "terminating connection: this server no longer leads").My(1053, "Server shutdown in progress"))
+		x.retire()
+	}
+}
+
+// retire ends the session as soon as it runs nothing, if only a leader can serve it.
+func (x *Session) retire() {
+	if x.cfg.Terminate != nil && !x.vars.stale.Load() {
+		x.cfg.Terminate(sqlerr.New("57P01", "terminating connection: this server no longer leads").
+			My(1053, "Server shutdown in progress: this server no longer leads"))
 	}
 }
 

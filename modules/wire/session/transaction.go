@@ -107,7 +107,7 @@ func (x *Session) begin(ctx context.Context, m *ir.Begin) (*Result, error) {
 		return nil, err
 	}
 	if m.Snapshot {
-		if _, err := x.readConn(ctx); err != nil {
+		if _, err := x.readConn(ctx, true); err != nil {
 			return nil, err
 		}
 	}
@@ -213,23 +213,27 @@ func (x *Session) gate(ctx context.Context, l *lent) error {
 	return nil
 }
 
-// readConn returns the connection for a statement that only reads.
-func (x *Session) readConn(ctx context.Context) (*lent, error) {
+// readConn returns the connection for a statement that only reads. stored: it reads what is stored, not only what the
+// session knows by itself; a statement whose snapshot the whole transaction keeps counts as one that does.
+func (x *Session) readConn(ctx context.Context, stored bool) (*lent, error) {
+	keeps := x.block.open && x.block.level > readCommitted
+	if !x.block.begun && (stored || keeps) {
+		// Before a connection is borrowed: others need it while this session waits.
+		if err := x.freshen(ctx); err != nil {
+			return nil, err
+		}
+	}
 	l, err := x.borrow(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if !x.block.begun {
-		err := x.settle(ctx, l)
-		if err == nil {
-			err = x.freshen(ctx)
-		}
-		if err != nil {
+		if err := x.settle(ctx, l); err != nil {
 			x.giveBack(l)
 			return nil, err
 		}
 	}
-	if !x.block.open || x.block.begun || x.block.level <= readCommitted {
+	if x.block.begun || !keeps {
 		return l, nil
 	}
 	if err := l.exec("BEGIN"); err != nil {
@@ -242,13 +246,14 @@ func (x *Session) readConn(ctx context.Context) (*lent, error) {
 }
 
 // writeConn returns the connection for a statement that changes something. Inside a block it is, or becomes, the writer.
-func (x *Session) writeConn(ctx context.Context) (*lent, error) {
+// verb is the statement's, for errors.
+func (x *Session) writeConn(ctx context.Context, verb string) (*lent, error) {
 	if x.block.open && x.block.readOnly || !x.block.open && x.vars.readOnly {
-		return nil, sqlerr.New("25006", "cannot execute the statement in a read-only transaction").
+		return nil, sqlerr.New("25006", "cannot execute %s in a read-only transaction", verb).
 			My(1792, "Cannot execute statement in a READ ONLY transaction.")
 	}
 	if ok, leader := x.server.o.Engine.Writable(); !ok {
-		return nil, following("writes", leader)
+		return nil, following("execute", verb, leader)
 	}
 	l, err := x.borrow(ctx)
 	if err != nil || !x.block.open {

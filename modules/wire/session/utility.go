@@ -189,7 +189,7 @@ func (x *Session) attempt(ctx context.Context, s *ir.Attempt) (*Result, error) {
 		}
 	}
 	const name = "__bop_attempt"
-	l, err := x.writeConn(ctx)
+	l, err := x.writeConn(ctx, "DO")
 	if err != nil {
 		return nil, err
 	}
@@ -351,9 +351,9 @@ func (x *Session) lockTables(ctx context.Context, s *ir.LockTables) (*Result, er
 		}
 	}
 	if !strings.Contains(s.Mode, "SHARE") || strings.Contains(s.Mode, "EXCLUSIVE") || s.Mode == "SHARE" {
-		_, err = x.writeConn(ctx)
+		_, err = x.writeConn(ctx, "LOCK TABLE")
 	} else {
-		_, err = x.readConn(ctx)
+		_, err = x.readConn(ctx, true)
 	}
 	return done("LOCK TABLE"), err
 }
@@ -396,7 +396,7 @@ func (x *Session) maintain(ctx context.Context, s *ir.Maintain) (*Result, error)
 		run = append(run, "PRAGMA wal_checkpoint")
 	}
 	for _, sql := range run {
-		l, err := x.writeConn(ctx)
+		l, err := x.writeConn(ctx, kind)
 		if err != nil {
 			return nil, err
 		}

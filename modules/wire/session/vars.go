@@ -132,6 +132,12 @@ func (v *vars) live(name string) (string, bool) {
 			readOnly = x.block.readOnly
 		}
 		return v.boolean(readOnly || x.follows()), true
+	case readConsistency:
+		level := x.server.o.ReadConsistency
+		return level, level != ""
+	case "default_transaction_read_only":
+		// Clients that look for a server to write to ask for this one as well. What the session itself set goes before.
+		return "on", !x.mysql() && x.follows()
 	case "in_hot_standby":
 		return v.boolean(x.follows()), !x.mysql()
 	case "read_only", "super_read_only":
@@ -169,7 +175,7 @@ func (v *vars) boolean(on bool) string {
 // assign checks and sets a variable.
 func (v *vars) assign(name, value string, local bool) error {
 	name = canonical(name)
-	if _, ok := v.live(name); ok && !strings.HasPrefix(name, "transaction_") && !strings.HasPrefix(name, "tx_") && name != "timestamp" {
+	if _, ok := v.live(name); ok && !settable(name) {
 		return v.readOnlyError(name)
 	}
 	s := v.specs[name]
@@ -193,6 +199,15 @@ func (v *vars) assign(name, value string, local bool) error {
 		return err
 	}
 	return v.store(name, value, local)
+}
+
+// settable tells which of the live variables a session may set.
+func settable(name string) bool {
+	switch name {
+	case "default_transaction_read_only", "timestamp", readConsistency:
+		return true
+	}
+	return strings.HasPrefix(name, "transaction_") || strings.HasPrefix(name, "tx_")
 }
 
 func (v *vars) unknown(name string) error {
@@ -372,7 +387,7 @@ func (v *vars) derive() {
 	v.lockTimeout = milliseconds(get("lock_timeout"))
 	v.leastNotice = slices.Index(v.specs["client_min_messages"].enum, get("client_min_messages"))
 	v.isolation, _ = parseIsolation(get("default_transaction_isolation"))
-	v.readOnly = truth(get("default_transaction_read_only"))
+	v.readOnly = truth(v.values["default_transaction_read_only"])
 	digits, _ := strconv.Atoi(get("extra_float_digits"))
 	f := *types.NewPGFormat()
 	f.Location, f.ExtraFloatDigits, f.ByteaEscape = v.location, digits, get("bytea_output") == "escape"

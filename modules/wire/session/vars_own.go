@@ -79,22 +79,45 @@ func (x *Session) freshen(ctx context.Context) error {
 	if !ok {
 		return nil
 	}
-	if err := db.Fresh(ctx, x.vars.consistency); err != nil {
-		if ok, leader := x.server.o.Engine.Writable(); !ok && errors.Is(err, engine.ErrReadOnly) {
-			return following("reads as fresh as that", leader)
-		}
+	err := db.Fresh(ctx, x.vars.consistency)
+	if errors.Is(err, engine.ErrReadOnly) {
+		_, leader := x.server.o.Engine.Writable()
+		level, _ := x.vars.get(readConsistency)
+		e := following("read", level, leader).WithHint("SET bop.read_consistency = 'stale' reads what this server has.")
+		e.Detail, e.Err = err.Error(), err
+		return e
+	}
+	if err != nil {
 		return sqlerr.FromSQLite(err)
 	}
 	return nil
 }
 
+// behind tells whether a statement that can't be planned may name something that this server hasn't got yet: it has
+// waited for what the session asks for, and its schema is another one now.
+func (x *Session) behind(ctx context.Context, err error) bool {
+	if _, ok := x.db.(engine.Consistent); !ok || x.block.begun {
+		return false
+	}
+	switch sqlerr.FromSQLite(err).State {
+	case "42P01", "42703", "3F000", "42704", "42883":
+	default:
+		return false
+	}
+	before := x.db.Version()
+	return x.freshen(ctx) == nil && x.db.Version() != before
+}
+
 // following refuses what only the leader does.
-func following(what, leader string) error {
+func following(verb, what, leader string) *sqlerr.Error {
 	words := "this server follows and no leader is known at present"
 	if leader != "" {
 		words = "this server follows; " + leader + " leads"
 	}
-	return sqlerr.New("25006", "cannot serve %s: %s", what, words).My(1290, "The server can't serve %s: %s", what, words)
+	if what != "" {
+		verb += " " + what
+	}
+	return sqlerr.New("25006", "cannot %s: %s", verb, words).My(1290, "The server can't %s: %s", verb, words)
 }
 
 // setDurability says when the answers to the connection's commits leave. An engine that knows one way alone commits in

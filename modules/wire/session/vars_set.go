@@ -197,7 +197,7 @@ func (x *Session) setConstraints(ctx context.Context, a *ir.SetVar) error {
 	if err != nil {
 		return err
 	}
-	l, err := x.writeConn(ctx)
+	l, err := x.writeConn(ctx, "SET CONSTRAINTS")
 	if err != nil {
 		return err
 	}

@@ -42,6 +42,9 @@ func FromSQLite(err error) *Error {
 		if errors.Is(err, s.err) {
 			out := New(s.state, "%s", s.message)
 			out.Number, out.Hint, out.Err = s.number, s.hint, err
+			if s.err == engine.ErrOutcomeUnknown {
+				out.MyState = s.state // MySQL has none that says so
+			}
 			if s.err == engine.ErrUnavailable || s.err == engine.ErrReadOnly {
 				out.Detail = err.Error()
 			}
