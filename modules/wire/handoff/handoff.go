@@ -58,14 +58,17 @@ type Frame struct {
 	Early    []byte // what it has sent behind that already
 
 	// MySQL: what the first server has greeted it with, and the sequence number of the next packet.
-	ID       uint32
-	Nonce    []byte
-	Sequence byte
+	ID           uint32
+	Capabilities uint32
+	Nonce        []byte
+	Sequence     byte
 }
 
 const (
 	magic    = "BOPHANDO"
 	version  = 1
+	head     = 16                     // bytes up to the length and with it
+	minFrame = head + 4 + 4 + 4*4 + 4 // of a frame whose parts are empty
 	maxFrame = 1 << 20
 )
 
@@ -82,6 +85,7 @@ func (f *Frame) Write(w io.Writer) error {
 	}
 	b = append(b, 0, 0, 0, 0)
 	b = binary.LittleEndian.AppendUint32(b, f.ID)
+	b = binary.LittleEndian.AppendUint32(b, f.Capabilities)
 	for _, part := range [][]byte{[]byte(f.Remote), f.Nonce, f.Start, f.Early} {
 		b = append(binary.LittleEndian.AppendUint32(b, uint32(len(part))), part...)
 	}
@@ -95,30 +99,31 @@ func (f *Frame) Write(w io.Writer) error {
 
 // Read reads a frame.
 func Read(r io.Reader) (*Frame, error) {
-	head := make([]byte, 16)
-	if _, err := io.ReadFull(r, head); err != nil {
+	first := make([]byte, head)
+	if _, err := io.ReadFull(r, first); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFrame, err)
 	}
-	n := binary.LittleEndian.Uint32(head[12:])
+	n := binary.LittleEndian.Uint32(first[12:])
 	switch {
-	case string(head[:8]) != magic:
+	case string(first[:8]) != magic:
 		return nil, fmt.Errorf("%w: it doesn't begin as one", ErrFrame)
-	case head[8] != version:
-		return nil, fmt.Errorf("%w: version %d, this server speaks %d", ErrFrame, head[8], version)
-	case n < 16+4+4*4+4 || n > maxFrame:
+	case first[8] != version:
+		return nil, fmt.Errorf("%w: version %d, this server speaks %d", ErrFrame, first[8], version)
+	case n < minFrame || n > maxFrame:
 		return nil, fmt.Errorf("%w: %d bytes", ErrFrame, n)
 	}
 	b := make([]byte, n)
-	copy(b, head)
-	if _, err := io.ReadFull(r, b[16:]); err != nil {
+	copy(b, first)
+	if _, err := io.ReadFull(r, b[head:]); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrFrame, err)
 	}
 	body := b[:n-4]
 	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(b[n-4:]) {
 		return nil, fmt.Errorf("%w: checksum", ErrFrame)
 	}
-	f := &Frame{Protocol: Protocol(head[9]), TLS: head[10] == 1, Sequence: head[11], ID: binary.LittleEndian.Uint32(body[16:])}
-	rest := body[20:]
+	f := &Frame{Protocol: Protocol(first[9]), TLS: first[10] == 1, Sequence: first[11],
+		ID: binary.LittleEndian.Uint32(body[head:]), Capabilities: binary.LittleEndian.Uint32(body[head+4:])}
+	rest := body[head+8:]
 	var remote []byte
 	for _, to := range []*[]byte{&remote, &f.Nonce, &f.Start, &f.Early} {
 		if len(rest) < 4 || uint32(len(rest)-4) < binary.LittleEndian.Uint32(rest) {

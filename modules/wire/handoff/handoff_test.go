@@ -12,7 +12,7 @@ import (
 )
 
 func frame() *handoff.Frame {
-	return &handoff.Frame{Protocol: handoff.MySQL, TLS: true, Remote: "10.1.2.3:4567", Start: []byte("start"), Early: []byte("early"), ID: 77,
+	return &handoff.Frame{Protocol: handoff.MySQL, TLS: true, Remote: "10.1.2.3:4567", Start: []byte("start"), Early: []byte("early"), ID: 77, Capabilities: 0xdeadbeef,
 		Nonce: []byte("12345678901234567890"), Sequence: 2}
 }
 

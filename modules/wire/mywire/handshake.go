@@ -113,6 +113,13 @@ func (c *client) start(ctx context.Context) error {
 				My(1105, "This server can't reach the one that serves writes: %s", err)
 		}
 	}
+	if f := c.handed; f != nil {
+		l.caps &= f.Capabilities
+		if beyond := l.caps &^ (c.capabilities() | capSSL); beyond != 0 {
+			return sqlerr.New("08P01", "the server that greeted the client has capabilities %#x that this one lacks", beyond).
+				My(1043, "Bad handshake: the server that greeted the client has capabilities %#x that this one lacks", beyond)
+		}
+	}
 	l.caps &= c.capabilities()
 	c.caps = l.caps
 	if err := c.authenticate(&l); err != nil {
@@ -155,7 +162,7 @@ func (c *client) route(ctx context.Context, l *login, p []byte) (bool, error) {
 		return false, err
 	}
 	f := handoff.Frame{Protocol: handoff.MySQL, TLS: c.secured, Remote: c.raw.RemoteAddr().String(), Start: p, Early: c.in.take(),
-		ID: c.id, Nonce: c.nonce, Sequence: c.out.seq}
+		ID: c.id, Capabilities: c.capabilities(), Nonce: c.nonce, Sequence: c.out.seq}
 	if err := f.Write(conn); err != nil {
 		conn.Close()
 		return false, err
