@@ -27,7 +27,9 @@ type Group struct {
 	pid *actor.PID
 	own metric.MeasurementOption // the attributes of its figures
 
-	lease atomic.Int64 // the end of this leader's lease by the host's clock, 0 if it has none
+	lease     atomic.Int64  // the end of this leader's lease by the host's clock, 0 if it has none
+	committed atomic.Uint64 // index that is known to be committed
+	effective atomic.Uint64 // index up to which entries were applied
 
 	// running is held by whoever does the actor's work. What follows is owned by it.
 	running   sync.Mutex
@@ -350,8 +352,13 @@ func (g *Group) dispatch() {
 	}
 }
 
-// dispatchLease makes the end of the lease known, before anything leaves that may end it.
-func (g *Group) dispatchLease() { g.lease.Store(int64(g.r.leaseEnd)) }
+// dispatchLease makes the end of the lease known before anything leaves that may end it, and what is committed before
+// anybody else hears of it.
+func (g *Group) dispatchLease() {
+	g.lease.Store(int64(g.r.leaseEnd))
+	g.committed.Store(g.r.commit)
+	g.effective.Store(g.r.applied.Index)
+}
 
 // send hands messages to the transport: those to one member together.
 func (g *Group) send(list []*pb.Message) {
@@ -551,9 +558,12 @@ func encodeChanges(changes []Change) ([]byte, error) {
 	return proto.Marshal(cc)
 }
 
-// Campaign makes this member ask for votes now.
+// Campaign makes this member ask for votes now, unless it knows of a leader.
 func (g *Group) Campaign() error {
 	if !g.do(func() {
+		if g.r.leader != 0 || g.r.fresh > 0 && len(g.r.voters()) > 1 {
+			return // its own vote would be one that it must not give
+		}
 		if err := g.r.rn.Campaign(); err != nil {
 			g.log.Debug("campaigning failed", "err", err)
 		}

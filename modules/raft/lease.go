@@ -14,9 +14,11 @@ import (
 // members' clocks; three ticks less because a tick may come right after a message, and two that were due before it; less
 // again by how much their clocks may run faster than this one's.
 //
-// Two things would break that. A member that starts again has forgotten whom it heard: it doesn't vote for ElectionTicks
-// (replica.fresh). A leader that hands its leadership over makes the others vote at once: it gives the lease up before,
-// and takes no other until that has failed.
+// What would break that is a member that votes without having kept silent for so long:
+//   - one that starts again has forgotten whom it heard: it doesn't vote for ElectionTicks (replica.fresh);
+//   - one that asks for votes itself, by Campaign: it is refused while a leader is known;
+//   - all of them, when a leader hands its place over (MsgTimeoutNow). It gives the lease up before, and takes no other in
+//     that term: the message may arrive when the attempt was given up long ago.
 
 // lease is how long a lease is, 0 for none.
 func (o *Options) lease() time.Duration {
@@ -26,8 +28,7 @@ func (o *Options) lease() time.Duration {
 	return time.Duration(float64(o.Tick) * float64(o.ElectionTicks-3) * (1 - o.MaxClockDrift))
 }
 
-// Leased tells whether this member leads and nobody else can, at a moment between the call and the return. What its state
-// machine has applied by then includes everything that was acknowledged before the call, by whichever member.
+// Leased tells whether this member leads and nobody else can, at a moment between the call and the return.
 func (g *Group) Leased() bool {
 	until := g.lease.Load()
 	return until > 0 && int64(g.h.o.Clock()) < until
@@ -35,17 +36,22 @@ func (g *Group) Leased() bool {
 
 // LeaseRead is ReadIndex that asks nobody while this member has a lease. It is as good as ReadIndex if the clocks of the
 // members don't differ in speed by more than Options.MaxClockDrift.
-func (g *Group) LeaseRead(ctx context.Context) error {
-	if g.Leased() {
-		return nil
+func (g *Group) LeaseRead(ctx context.Context) (uint64, error) {
+	// In this order: what was committed at a moment before one at which nobody else led.
+	index := g.committed.Load()
+	if !g.Leased() {
+		return g.ReadIndex(ctx)
 	}
-	_, err := g.ReadIndex(ctx)
-	return err
+	if g.effective.Load() >= index {
+		return index, nil
+	}
+	_, err := g.Wait(ctx, func(s Status) bool { return s.Applied >= index })
+	return index, err
 }
 
 // hold notes that a majority has confirmed this leader by a round that was sent at a time.
 func (r *replica) hold(sent time.Duration) {
-	if r.lease == 0 || r.role != etcd.StateLeader || r.rn.BasicStatus().LeadTransferee != 0 {
+	if r.lease == 0 || r.role != etcd.StateLeader || r.yielded == r.term {
 		return
 	}
 	r.leaseEnd = max(r.leaseEnd, sent+r.lease)
@@ -53,8 +59,7 @@ func (r *replica) hold(sent time.Duration) {
 
 // transfer hands leadership over, without the lease.
 func (r *replica) transfer(to uint64) {
-	r.leaseEnd = 0
-	r.reads.forget()
+	r.leaseEnd, r.yielded = 0, r.term
 	r.rn.TransferLeader(to)
 	r.take()
 }

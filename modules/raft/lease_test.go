@@ -27,7 +27,7 @@ func TestALeaderReadsByItsLease(t *testing.T) {
 	c.propose(g, "x")
 	read := func() {
 		t.Helper()
-		if err := g.LeaseRead(c.ctx()); err != nil {
+		if _, err := g.LeaseRead(c.ctx()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -67,10 +67,26 @@ func TestALeaderReadsByItsLease(t *testing.T) {
 		g = c.leader(1)
 		read()
 	})
+	t.Run("a follower that knows of a leader doesn't vote for itself", func(t *testing.T) {
+		term := g.Status().Term
+		for id := range raft.NodeID(3) {
+			if m := c.nodes[id+1].host.Group(1); m != g {
+				if err := m.Campaign(); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := m.ReadIndex(c.ctx()); err != nil { // it has gone on after that
+					t.Fatal(err)
+				}
+			}
+		}
+		if s := g.Status(); !s.Leads || s.Term != term {
+			t.Errorf("%+v", s)
+		}
+	})
 	t.Run("a leader that nobody answers gets none", func(t *testing.T) {
 		c.isolate(g.Status().Node)
 		clock.advance(length)
-		if err := g.LeaseRead(c.shortly()); err == nil {
+		if _, err := g.LeaseRead(c.shortly()); err == nil {
 			t.Error("it reads though others may lead")
 		}
 	})

@@ -27,6 +27,7 @@ type replica struct {
 	leader NodeID
 	role   etcd.StateType
 
+	commit   uint64   // index that is known to be committed
 	applied  Position // the state machine's
 	members  *pb.ConfState
 	memberAt uint64 // index of the change that made members
@@ -35,6 +36,7 @@ type replica struct {
 	clock    func() time.Duration
 	lease    time.Duration // how long one is; 0: none
 	leaseEnd time.Duration // by clock; 0: there is none
+	yielded  uint64        // the term in which leadership was to be handed over
 	fresh    int           // ticks for which no vote is given after the start
 
 	finished []finished // what the state machine has applied and that hasn't taken effect yet
@@ -304,6 +306,7 @@ func (r *replica) take() {
 func (r *replica) observe() {
 	st := r.rn.BasicStatus()
 	leader, role, term := NodeID(st.Lead), st.RaftState, st.GetTerm()
+	r.commit = st.GetCommit()
 	if leader == r.leader && role == r.role && term == r.term {
 		return
 	}

@@ -24,7 +24,7 @@ type Handler interface {
 	Unreachable(to NodeID)
 }
 
-// Transport carries messages between hosts. Messages may be lost, and are in order otherwise. Its methods may be called
+// Transport carries messages between hosts. Messages may be lost; heartbeats come in their order, and so do all others. Its methods may be called
 // concurrently.
 type Transport interface {
 	// Start begins to deliver to h. It is called once, before everything else.

@@ -252,7 +252,11 @@ func (t *Transport) welcome(ctx context.Context, raw net.Conn) (net.Conn, hello,
 	}
 	answer := hello{low: highest, high: highest, class: h.class, cluster: t.o.Cluster, from: t.o.Node, to: h.from}
 	switch {
-	case h.joins() && t.o.AcceptJoin != nil && h.from != t.o.Node:
+	case h.joins() && (t.o.AcceptJoin == nil || h.from == t.o.Node):
+		answer.status = refused
+	case h.joins() && (h.low > highest || h.high < lowest):
+		answer.status = wrongVersion
+	case h.joins():
 		if err = t.verify(conn, h.from); err != nil {
 			answer.status = notAllowed
 		}

@@ -393,12 +393,12 @@ func (l *Log) Fresh(ctx context.Context, level sqlite.Consistency) error {
 
 // confirm finds out whether this server still leads.
 func (l *Log) confirm(ctx context.Context, g *raft.Group) error {
-	if g.Leased() || l.alone(g) {
-		return nil // nobody else can lead
+	if l.alone(g) {
+		return nil // nobody else could lead, nor be asked
 	}
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
-	_, err := g.ReadIndex(ctx)
+	_, err := g.LeaseRead(ctx)
 	return err
 }
 
