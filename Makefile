@@ -5,7 +5,7 @@ GO      ?= go
 BIN     := bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint bench conformance soak fuzz s3test simulate release-check tidy clean
+.PHONY: help run build test lint bench conformance cluster soak fuzz s3test simulate release-check tidy clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,8 +39,12 @@ bin/versitygw:
 simulate: ## Run simulated Raft clusters with thousands of seeds (SEEDS=400 of each kind)
 	$(GO) test ./modules/raft/rafttest -count=1 -timeout 60m -seeds $(or $(SEEDS),400)
 
-soak: build ## Kill the server 1,000 times under load and check what it kept
+cluster: build ## Break three servers under load and check their histories (DURATION=2m SEED=1)
+	$(GO) run ./tools/cluster -bop $(BIN)/bop -duration $(or $(DURATION),2m) -seed $(or $(SEED),1)
+
+soak: build ## Kill a server 1,000 times, and break a cluster for 30 minutes, under load
 	$(GO) run ./tools/killer -bop $(BIN)/bop -kills 1000
+	$(GO) run ./tools/cluster -bop $(BIN)/bop -duration 30m -seed $(or $(SEED),1)
 
 fuzz: ## Fuzz each decoder for a while (FUZZTIME=1m)
 	$(GO) run ./tools/fuzz -time $(or $(FUZZTIME),1m)
