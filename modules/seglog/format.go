@@ -21,7 +21,7 @@ const (
 // What an update in a round holds.
 const (
 	hasSnapshot = 1 << iota // the log begins anew after an index
-	hasStart                // the log was cut off up to an index
+	hasStart                // the log was cut off up to an index; 0: never
 	hasMembers
 	hasHardState
 	hasEntries
@@ -32,7 +32,7 @@ const (
 // update is what a round says about one group.
 type update struct {
 	raft.Update
-	start   raft.Position // of a compaction
+	start   *raft.Position // of a compaction, or of a statement
 	removed bool
 }
 
@@ -55,7 +55,7 @@ func appendRound(b []byte, updates []update) ([]byte, error) {
 }
 
 func (u *update) flags() (f byte) {
-	for bit, set := range [...]bool{u.Snapshot.Index > 0, u.start.Index > 0, u.Members != nil, u.HardState != nil, len(u.Entries) > 0, u.removed} {
+	for bit, set := range [...]bool{u.Snapshot.Index > 0, u.start != nil, u.Members != nil, u.HardState != nil, len(u.Entries) > 0, u.removed} {
 		if set {
 			f |= 1 << bit
 		}
@@ -186,7 +186,8 @@ func (d *decoder) update() (u update, err error) {
 		u.Snapshot = d.position()
 	}
 	if flags&hasStart != 0 {
-		u.start = d.position()
+		p := d.position()
+		u.start = &p
 	}
 	if flags&hasMembers != 0 {
 		u.Members = &pb.ConfState{}

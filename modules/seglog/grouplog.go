@@ -19,13 +19,16 @@ type groupLog struct {
 	start   raft.Position // of what is told; a compaction is on disk with the next round
 	last    uint64
 
-	settled     raft.Position // start as it is on disk
-	runs        []run         // terms of the entries
-	places      []place       // of the entries, in the parent log
-	tail        []*pb.Entry   // the newest ones, up to last
-	tailBytes   int
-	stated      aof.Position // from here on the parent log tells everything about the group but its entries
-	provisional bool         // nothing that was read yet tells everything about the group but its entries
+	settled   raft.Position // start as it is on disk
+	runs      []run         // terms of the entries
+	places    []place       // of the entries, in the parent log
+	tail      []*pb.Entry   // the newest ones, up to last
+	tailBytes int
+	stated    aof.Position // from here on the parent log tells everything about the group but its entries
+
+	// While the parent log is read at opening, entries may follow others that were cut off and are told once more further on.
+	recovering bool
+	partial    bool // start isn't settled: it is what the entries that were read so far follow
 }
 
 // run is a stretch of entries of one term, up to the next run.
@@ -40,18 +43,22 @@ type place struct {
 // take makes an update part of the index.
 func (g *groupLog) take(u *update, at aof.Position, cache int) error {
 	if p := u.Snapshot; p.Index > 0 {
-		g.start, g.settled, g.last = p, p, p.Index
-		g.runs, g.places, g.tail, g.tailBytes = nil, nil, nil, 0
+		g.beginAfter(p)
+		g.settled, g.partial = p, false
 	}
 	if u.Members != nil {
 		g.members = u.Members
 	}
-	if p := u.start; p.Index > 0 {
+	if p := u.start; p != nil {
 		if p.Index > g.last {
 			// Only the newest part of the log is left on disk.
-			g.runs, g.places, g.tail, g.tailBytes, g.last = nil, nil, nil, 0, p.Index
+			g.beginAfter(*p)
 		}
-		g.start, g.settled = maxPosition(g.start, p), p
+		g.settled = *p
+		g.join()
+		if !g.partial {
+			g.start = maxPosition(g.start, *p)
+		}
 	}
 	if err := g.append(u.Entries, at, cache); err != nil {
 		return err
@@ -60,7 +67,7 @@ func (g *groupLog) take(u *update, at aof.Position, cache int) error {
 		g.hard = *u.HardState
 	}
 	if f := u.flags(); f&hasMembers != 0 && f&hasHardState != 0 && f&(hasSnapshot|hasStart) != 0 {
-		g.stated, g.provisional = at, false
+		g.stated = at
 	}
 	return nil
 }
@@ -78,10 +85,9 @@ func (g *groupLog) append(entries []*pb.Entry, at aof.Position, cache int) error
 		return nil
 	}
 	first := entries[0].GetIndex()
-	if g.provisional && first > g.last+1 {
-		// What was before it is cut off, or of a group of that number that was removed since.
-		g.start, g.settled, g.last = raft.Position{Index: first - 1}, raft.Position{Index: first - 1}, first-1
-		g.runs, g.places, g.tail, g.tailBytes = nil, nil, nil, 0
+	if g.recovering && (first > g.last+1 || g.partial && first <= g.start.Index) {
+		g.beginAfter(raft.Position{Index: first - 1})
+		g.partial = true
 	}
 	if first > g.last+1 {
 		return fmt.Errorf("group %d: entries from %d don't follow %d", g.id, first, g.last)
@@ -97,7 +103,21 @@ func (g *groupLog) append(entries []*pb.Entry, at aof.Position, cache int) error
 	g.places = append(g.places, place{first, g.last, at})
 	g.tail = append(g.tail, entries...)
 	g.shrink(cache)
+	g.join()
 	return nil
+}
+
+// beginAfter forgets all entries: the next one is that after p.
+func (g *groupLog) beginAfter(p raft.Position) {
+	g.start, g.last = p, p.Index
+	g.runs, g.places, g.tail, g.tailBytes = nil, nil, nil, 0
+}
+
+// join ends being partial if the entries that were read follow the start that is on disk.
+func (g *groupLog) join() {
+	if g.partial && g.start.Index <= g.settled.Index && g.settled.Index <= g.last {
+		g.start, g.partial = g.settled, false
+	}
 }
 
 // cutAfter forgets the entries behind index.

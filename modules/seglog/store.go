@@ -32,6 +32,8 @@ type Store struct {
 	l      *aof.Log
 	legacy Legacy
 
+	recovered bool // the parent log was read
+
 	writing sync.Mutex // one round at a time
 	buf     []byte     // of a round
 
@@ -91,10 +93,15 @@ func (s *Store) recover() error {
 		switch {
 		case errors.Is(err, aof.ErrTail):
 			for _, g := range s.groups {
+				if g.partial {
+					return &DamageError{fmt.Errorf("group %d: entries from %d don't follow %d", g.id, g.start.Index+1, g.settled.Index)}
+				}
+				g.recovering = false
 				// It is written with less haste than what it speaks of.
 				g.hard.Commit = min(g.hard.Commit, g.last)
 				g.settle()
 			}
+			s.recovered = true
 			return nil
 		case errors.Is(err, aof.ErrDamaged):
 			return &DamageError{err}
@@ -132,7 +139,7 @@ func (s *Store) take(u *update, at aof.Position) error {
 	}
 	g := s.groups[u.Group]
 	if g == nil {
-		g = &groupLog{id: u.Group, members: &pb.ConfState{}, stated: at, provisional: u.Snapshot.Index == 0}
+		g = &groupLog{id: u.Group, members: &pb.ConfState{}, stated: at, recovering: !s.recovered}
 		s.groups[u.Group] = g
 	}
 	return g.take(u, at, s.o.CacheBytes)

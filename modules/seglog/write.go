@@ -128,7 +128,8 @@ func (s *Store) compactions(list []update) []update {
 		if touched(id) {
 			continue
 		}
-		u := update{Update: raft.Update{Group: id}, start: g.start}
+		start := g.start
+		u := update{Update: raft.Update{Group: id}, start: &start}
 		switch {
 		case look && s.behind(g):
 			u.HardState, u.Members = &raft.HardState{Term: g.hard.Term, Vote: g.hard.Vote, Commit: g.hard.Commit}, g.members
@@ -139,12 +140,6 @@ func (s *Store) compactions(list []update) []update {
 			u.Members = g.members
 		default:
 			continue
-		}
-		if u.start.Index == 0 {
-			if u.HardState == nil {
-				continue
-			}
-			u.start = raft.Position{} // a log that was never cut
 		}
 		list = append(list, u)
 	}
@@ -215,15 +210,16 @@ func (s *Store) write(list []update) error {
 	}
 	for _, part := range parts {
 		for j := range part {
-			if g := s.groups[part[j].Group]; g != nil && part[j].start.Index > 0 {
+			if g := s.groups[part[j].Group]; g != nil && part[j].start != nil {
 				g.settle()
 			}
 		}
 	}
+	// In this order: what allows a cut was written with this round if it was time to look before it.
+	cut := s.cuttable()
 	for _, r := range records {
 		s.sinceLook += int64(len(r))
 	}
-	cut := s.cuttable()
 	var told []toldPosition
 	if s.o.Durable != nil {
 		told = s.told(list)
