@@ -66,6 +66,9 @@ type SegmentsOptions struct {
 
 	// AOF configures the segments' logs. Their SegmentBytes default to 8 MiB, and they keep no spare files.
 	AOF aof.Options
+	// Tiers, if set, says where the files of a segment's log live as they grow old: each segment needs a prefix of its own in
+	// a bucket. Only what is committed is ever in them. Raft itself reads the parent log alone, which is on this disk.
+	Tiers func(SegmentID) aof.Tiers
 	// MoveBytes and MoveInterval say how often the segments' logs are synced, so that the parent log can be cut. Defaults
 	// 8 MiB and 2 s.
 	MoveBytes    int64
@@ -180,6 +183,9 @@ func (s *Segments) open(id SegmentID) (*segment, error) {
 	o := s.o.AOF
 	o.System, o.Logger, o.MeterProvider = s.o.System, s.o.Logger, s.o.MeterProvider
 	o.Name = "segment"
+	if s.o.Tiers != nil {
+		o.Tiers = s.o.Tiers(id)
+	}
 	x, err := openSegment(id, s.dir(id), o)
 	if err != nil {
 		return nil, err
