@@ -159,24 +159,21 @@ func (s *Server) ServeMySQL(ctx context.Context, ln net.Listener) error {
 	return s.house.serve(ctx, "MySQL", ln, s.mysql.Serve)
 }
 
-// ServeHandoff serves a client that another server has accepted and passed on through Options.Route, to its end. conn is
-// the other end of what Route returned there.
+// ServeHandoff serves a client that another server has accepted and passed on through Options.Route, to its end, and closes
+// conn, which is the other end of what Route returned there. Such a client is never passed on again. Errors:
+// handoff.ErrFrame, and net.ErrClosed after Shutdown; how the client itself fares is no error.
 func (s *Server) ServeHandoff(conn net.Conn) error {
+	defer conn.Close()
 	conn.SetReadDeadline(time.Now().Add(handoff.Greeted))
 	f, err := handoff.Read(conn)
 	if err != nil {
 		return err
 	}
 	conn.SetReadDeadline(time.Time{})
-	switch f.Protocol {
-	case handoff.PostgreSQL:
-		s.postgres.ServeHandoff(conn, f)
-	case handoff.MySQL:
-		s.mysql.ServeHandoff(conn, f)
-	default:
-		return fmt.Errorf("%w: %v", handoff.ErrFrame, f.Protocol)
+	if f.Protocol == handoff.MySQL {
+		return s.mysql.ServeHandoff(conn, f)
 	}
-	return nil
+	return s.postgres.ServeHandoff(conn, f)
 }
 
 // Demoted ends the sessions that only a leader can serve, after the statements that they run: this server isn't one any

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 )
@@ -79,6 +80,9 @@ var ErrFrame = errors.New("handoff: damaged frame")
 
 // Write writes the frame.
 func (f *Frame) Write(w io.Writer) error {
+	if err := f.check(); err != nil {
+		return err
+	}
 	b := append([]byte(magic), version, byte(f.Protocol), 0, f.Sequence)
 	if f.TLS {
 		b[10] = 1
@@ -136,7 +140,24 @@ func Read(r io.Reader) (*Frame, error) {
 		return nil, fmt.Errorf("%w: it goes on behind its end", ErrFrame)
 	}
 	f.Remote = string(remote)
+	if err := f.check(); err != nil {
+		return nil, err
+	}
 	return f, nil
+}
+
+// nonceSize is the length of what MySQL's passwords are mixed with, in bytes.
+const nonceSize = 20
+
+// check looks for what no server writes.
+func (f *Frame) check() error {
+	switch {
+	case f.Protocol == MySQL && len(f.Nonce) != nonceSize:
+		return fmt.Errorf("%w: a nonce of %d bytes", ErrFrame, len(f.Nonce))
+	case f.Protocol != MySQL && f.Protocol != PostgreSQL:
+		return fmt.Errorf("%w: %v", ErrFrame, f.Protocol)
+	}
+	return nil
 }
 
 // Conn is the client's connection as the second server sees it.
@@ -167,25 +188,61 @@ func (c *client) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
-// Splice copies bytes both ways until both have ended, or one has failed, and closes both connections.
-func Splice(a, b net.Conn) {
-	var wg sync.WaitGroup
-	broken := sync.OnceFunc(func() {
-		a.Close()
-		b.Close()
-	})
-	one := func(to, from net.Conn) {
-		_, err := io.Copy(to, from)
-		half, ok := to.(interface{ CloseWrite() error })
-		if err != nil || !ok || half.CloseWrite() != nil {
-			broken()
-		}
+// Pass gives server the frame and copies bytes both ways until the client's session has ended. An error: the frame could
+// not be written, and the client may be told. After the end of stop nothing more is taken from the client; the session
+// ends when it has answered what it has. Both connections are closed in the end, but the client's not after an error.
+func Pass(client, server net.Conn, f *Frame, stop <-chan struct{}) error {
+	server.SetWriteDeadline(time.Now().Add(Greeted))
+	if err := f.Write(server); err != nil {
+		server.Close()
+		return fmt.Errorf("passing the client on: %w", err)
 	}
-	wg.Go(func() { one(a, b) })
-	wg.Go(func() { one(b, a) })
-	wg.Wait()
-	broken()
+	server.SetWriteDeadline(time.Time{})
+	client.SetDeadline(time.Time{})
+	splice(client, server, stop)
+	return nil
 }
 
-// Greeted is how long the second server waits for the frame.
+// linger is how long a client may take to close its connection when its session has ended.
+const linger = 5 * time.Second
+
+// splice is the copying of Pass.
+func splice(client, server net.Conn, stop <-chan struct{}) {
+	defer client.Close()
+	defer server.Close()
+	ended := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		select {
+		case <-stop:
+			client.SetReadDeadline(past)
+		case <-ended:
+		}
+	})
+	wg.Go(func() {
+		defer close(ended)
+		_, err := io.Copy(client, server)
+		if err != nil || !closeWrite(client) {
+			client.Close()
+			return
+		}
+		// Bytes that the client has sent behind its session's end must not make its system throw the last answer away.
+		client.SetReadDeadline(time.Now().Add(linger))
+	})
+	_, err := io.Copy(server, client)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) || !closeWrite(server) {
+		server.Close()
+	}
+	wg.Wait()
+}
+
+var past = time.Unix(1, 0)
+
+// closeWrite says that nothing more will come. Not every connection can.
+func closeWrite(conn net.Conn) bool {
+	half, ok := conn.(interface{ CloseWrite() error })
+	return ok && half.CloseWrite() == nil
+}
+
+// Greeted is how long the second server waits for the frame, and the first one for that to be taken.
 const Greeted = 10 * time.Second

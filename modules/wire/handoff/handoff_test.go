@@ -50,14 +50,14 @@ func TestAnyOtherByteIsAnError(t *testing.T) {
 	}
 }
 
-func TestSplicedConnectionsEndTogether(t *testing.T) {
+func TestPassedConnectionsEndTogether(t *testing.T) {
 	client, a := net.Pipe()
 	b, server := net.Pipe()
-	done := make(chan struct{})
-	go func() {
-		handoff.Splice(a, b)
-		close(done)
-	}()
+	done := make(chan error, 1)
+	go func() { done <- handoff.Pass(a, b, frame(), nil) }()
+	if f, err := handoff.Read(server); err != nil || !reflect.DeepEqual(f, frame()) {
+		t.Fatalf("%+v, %v", f, err)
+	}
 	go io.WriteString(client, "hello")
 	got := make([]byte, 5)
 	if _, err := io.ReadFull(server, got); err != nil || string(got) != "hello" {
@@ -67,7 +67,9 @@ func TestSplicedConnectionsEndTogether(t *testing.T) {
 	if _, err := client.Read(got); err == nil {
 		t.Error("the client's side is still open")
 	}
-	<-done
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 }
 
 func FuzzRead(f *testing.F) {

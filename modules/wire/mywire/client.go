@@ -27,9 +27,9 @@ type client struct {
 
 	id     uint32
 	nonce  []byte
+	reign  uint64         // see session.Config
 	caps   uint32         // what both sides know
 	handed *handoff.Frame // of a client that another server has accepted
-	routed net.Conn       // to the server that serves this client; guarded by mu
 	ended  chan struct{}  // closed at the end
 	login  *login
 	text   uint16 // the collation that text columns are announced with
@@ -55,6 +55,7 @@ type client struct {
 	// mu guards what follows.
 	mu       sync.Mutex
 	starting bool
+	stop     func()        // ends what another server does for this client, in good order
 	fatal    *sqlerr.Error // the connection ends with this as soon as it can be told
 }
 
@@ -124,8 +125,8 @@ func (c *client) terminate(e *sqlerr.Error) {
 		c.fatal = e
 	}
 	starting := c.starting
-	if c.routed != nil {
-		c.routed.Close()
+	if c.stop != nil {
+		c.stop()
 	}
 	c.mu.Unlock()
 	if starting {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/bop-platform/bop/modules/wire/auth"
@@ -90,6 +91,9 @@ func parseAttrs(r *reader) map[string]string {
 
 // start greets the client, lets it in and opens its session.
 func (c *client) start(ctx context.Context) error {
+	if f := c.handed; f != nil {
+		c.id, c.nonce, c.out.seq, c.secured = f.ID, f.Nonce, f.Sequence, f.TLS
+	}
 	if c.crowded {
 		return sqlerr.New("53300", "sorry, too many clients already").My(1040, "Too many connections")
 	}
@@ -105,12 +109,18 @@ func (c *client) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.s.o.Route != nil && c.handed == nil {
+	c.reign = c.s.o.Sessions.Reign()
+	switch {
+	case c.handed != nil:
+		if err := c.s.o.Sessions.Admit(ctx, l.attrs[readConsistency]); err != nil {
+			return err
+		}
+	case c.s.o.Route != nil:
 		if passed, err := c.route(ctx, &l, p); passed {
 			return errGone
 		} else if err != nil {
 			return sqlerr.New("57P03", "this server can't reach the one that serves writes: %s", err).
-				My(1105, "This server can't reach the one that serves writes: %s", err)
+				My(1053, "This server can't reach the one that serves writes: %s", err)
 		}
 	}
 	if f := c.handed; f != nil {
@@ -135,7 +145,6 @@ func (c *client) start(ctx context.Context) error {
 // opening greets the client and returns its login packet, under TLS if it asks for that.
 func (c *client) opening(ctx context.Context) ([]byte, error) {
 	if f := c.handed; f != nil {
-		c.id, c.nonce, c.out.seq, c.secured = f.ID, f.Nonce, f.Sequence, f.TLS
 		if c.s.o.Sessions.Taken(c.id) {
 			c.id = c.s.o.Sessions.NewID()
 		}
@@ -156,6 +165,11 @@ func (c *client) opening(ctx context.Context) ([]byte, error) {
 
 // route passes the client on if another server is to serve it; it reports whether that has happened, and is over.
 func (c *client) route(ctx context.Context, l *login, p []byte) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.s.o.StartTimeout)
+	defer cancel()
+	if !c.stopBy(cancel) {
+		return true, nil
+	}
 	conn, err := c.s.o.Route(ctx, handoff.Greeting{Protocol: handoff.MySQL, User: l.user, Database: l.database, RemoteAddr: c.raw.RemoteAddr(),
 		Consistency: l.attrs[readConsistency]})
 	if err != nil || conn == nil {
@@ -163,21 +177,21 @@ func (c *client) route(ctx context.Context, l *login, p []byte) (bool, error) {
 	}
 	f := handoff.Frame{Protocol: handoff.MySQL, TLS: c.secured, Remote: c.raw.RemoteAddr().String(), Start: p, Early: c.in.take(),
 		ID: c.id, Capabilities: c.capabilities(), Nonce: c.nonce, Sequence: c.out.seq}
-	if err := f.Write(conn); err != nil {
-		conn.Close()
-		return false, err
-	}
-	c.mu.Lock()
-	if c.fatal != nil {
-		c.mu.Unlock()
+	stop := make(chan struct{})
+	if !c.stopBy(sync.OnceFunc(func() { close(stop) })) {
 		conn.Close()
 		return true, nil
 	}
-	c.routed, c.starting = conn, false
-	c.mu.Unlock()
-	c.conn.SetDeadline(time.Time{})
-	handoff.Splice(c.conn, conn)
-	return true, nil
+	err = handoff.Pass(c.conn, conn, &f, stop)
+	return err == nil, err
+}
+
+// stopBy makes stop what terminate calls; it reports false if that has been called already.
+func (c *client) stopBy(stop func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stop = stop
+	return c.fatal == nil
 }
 
 // readConsistency is the connection attribute by which a client says that any server may serve it.
@@ -416,7 +430,7 @@ func (c *client) begin(ctx context.Context, l *login) error {
 		params["collation_connection"] = name
 	}
 	x, err := c.s.o.Sessions.Open(ctx, session.Config{
-		Dialect: ir.MySQL, User: l.user, Database: l.database, RemoteAddr: c.raw.RemoteAddr(), ID: c.id, Params: params,
+		Dialect: ir.MySQL, User: l.user, Database: l.database, RemoteAddr: c.raw.RemoteAddr(), ID: c.id, Params: params, Reign: c.reign,
 		FoundRows: l.caps&capFoundRows != 0, Terminate: c.terminate,
 	})
 	if err != nil {

@@ -23,7 +23,6 @@ type client struct {
 	out    output
 	x      *session.Session
 	handed *handoff.Frame          // of a client that another server has accepted
-	routed net.Conn                // to the server that serves this client; guarded by mu
 	done   chan struct{}           // closed at the end
 	cancel context.CancelCauseFunc // of everything that runs for this client
 	// crowded: there are too many connections for this one to stay.
@@ -46,6 +45,7 @@ type client struct {
 	// mu guards what follows.
 	mu       sync.Mutex
 	starting bool
+	stop     func()                 // ends what another server does for this client, in good order
 	fatal    *sqlerr.Error          // the connection ends with this as soon as it can be told
 	notes    []session.Notification // not delivered yet
 	dropped  int                    // notifications beyond what is kept
@@ -117,8 +117,8 @@ func (c *client) terminate(e *sqlerr.Error) {
 		c.fatal = e
 	}
 	starting := c.starting
-	if c.routed != nil {
-		c.routed.Close()
+	if c.stop != nil {
+		c.stop()
 	}
 	c.mu.Unlock()
 	if starting {

@@ -172,16 +172,21 @@ func (s *Server) stopped() bool {
 	return s.shutting
 }
 
-// ServeHandoff serves a client that another server has accepted, to its end.
-func (s *Server) ServeHandoff(conn net.Conn, f *handoff.Frame) {
+// ServeHandoff serves a client that another server has accepted, to its end. After Shutdown it returns ErrShutdown.
+func (s *Server) ServeHandoff(conn net.Conn, f *handoff.Frame) error {
 	s.mu.Lock()
-	if !s.served.Swap(true) && !s.shutting {
+	if s.shutting {
+		s.mu.Unlock()
+		return ErrShutdown
+	}
+	if !s.served.Swap(true) {
 		s.watching.Go(s.watch)
 	}
 	s.mu.Unlock()
 	if c := s.serve(f.Conn(conn), f); c != nil {
 		<-c.done
 	}
+	return nil
 }
 
 // serve begins to serve one client. f is what another server has found out of it, if that has passed it on.

@@ -15,7 +15,7 @@ import (
 	"io"
 	"net"
 	"strings"
-	"time"
+	"sync"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
@@ -151,26 +151,31 @@ func (c *client) resume(ctx context.Context) error {
 
 // route passes the client on if another server is to serve it; it reports whether that has happened, and is over.
 func (c *client) route(ctx context.Context, g handoff.Greeting, body []byte) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.s.o.StartTimeout)
+	defer cancel()
+	if !c.stopBy(cancel) {
+		return true, nil
+	}
 	conn, err := c.s.o.Route(ctx, g)
 	if err != nil || conn == nil {
 		return false, err
 	}
 	f := handoff.Frame{Protocol: handoff.PostgreSQL, TLS: c.conn != c.raw, Remote: c.raw.RemoteAddr().String(), Start: body, Early: c.in.buf[c.in.r:c.in.w]}
-	if err := f.Write(conn); err != nil {
-		conn.Close()
-		return false, err
-	}
-	c.mu.Lock()
-	if c.fatal != nil {
-		c.mu.Unlock()
+	stop := make(chan struct{})
+	if !c.stopBy(sync.OnceFunc(func() { close(stop) })) {
 		conn.Close()
 		return true, nil
 	}
-	c.routed, c.starting = conn, false
-	c.mu.Unlock()
-	c.conn.SetDeadline(time.Time{})
-	handoff.Splice(c.conn, conn)
-	return true, nil
+	err = handoff.Pass(c.conn, conn, &f, stop)
+	return err == nil, err
+}
+
+// stopBy makes stop what terminate calls; it reports false if that has been called already.
+func (c *client) stopBy(stop func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stop = stop
+	return c.fatal == nil
 }
 
 // secured tells whether the client's connection is under TLS.
@@ -190,19 +195,6 @@ func (c *client) startSession(ctx context.Context, version uint32, message []byt
 	if err != nil {
 		return err
 	}
-	if c.s.o.Route != nil && c.handed == nil && !c.crowded {
-		g := handoff.Greeting{Protocol: handoff.PostgreSQL, User: params["user"], Database: params["database"], RemoteAddr: c.raw.RemoteAddr(),
-			Consistency: cmp.Or(params[readConsistency], vars[readConsistency])}
-		if passed, err := c.route(ctx, g, message); passed {
-			return errGone
-		} else if err != nil {
-			return sqlerr.New("57P03", "this server can't reach the one that serves writes: %s", err).
-				WithHint("Try again in a moment, or connect with options=-c bop.read_consistency=stale to read what this server has.")
-		}
-	}
-	if version&0xffff > newest || len(options) > 0 {
-		c.send(&pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: 3<<16 | min(version&0xffff, newest), UnrecognizedOptions: options})
-	}
 	user, database := params["user"], params["database"]
 	if user == "" {
 		return sqlerr.New("28000", "no PostgreSQL user name specified in startup packet")
@@ -219,6 +211,25 @@ func (c *client) startSession(ctx context.Context, version uint32, message []byt
 	if r := params["replication"]; r != "" && r != "false" && r != "off" && r != "0" {
 		return sqlerr.Unsupported("the replication protocol")
 	}
+	consistency := cmp.Or(params[readConsistency], vars[readConsistency])
+	reign := c.s.o.Sessions.Reign()
+	switch {
+	case c.handed != nil:
+		if err := c.s.o.Sessions.Admit(ctx, consistency); err != nil {
+			return err
+		}
+	case c.s.o.Route != nil:
+		g := handoff.Greeting{Protocol: handoff.PostgreSQL, User: user, Database: database, Consistency: consistency, RemoteAddr: c.raw.RemoteAddr()}
+		if passed, err := c.route(ctx, g, message); passed {
+			return errGone
+		} else if err != nil {
+			return sqlerr.New("57P03", "this server can't reach the one that serves writes: %s", err).
+				WithHint("Try again in a moment, or connect with options=-c bop.read_consistency=stale to read what this server has.")
+		}
+	}
+	if version&0xffff > newest || len(options) > 0 {
+		c.send(&pgproto3.NegotiateProtocolVersion{NewestMinorProtocol: 3<<16 | min(version&0xffff, newest), UnrecognizedOptions: options})
+	}
 	if err := c.authenticate(user); err != nil {
 		return err
 	}
@@ -231,7 +242,7 @@ func (c *client) startSession(ctx context.Context, version uint32, message []byt
 	}
 	open := false
 	c.x, err = c.s.o.Sessions.Open(ctx, session.Config{
-		Dialect: ir.Postgres, User: user, Database: database, RemoteAddr: c.raw.RemoteAddr(), Params: vars,
+		Dialect: ir.Postgres, User: user, Database: database, RemoteAddr: c.raw.RemoteAddr(), Params: vars, Reign: reign,
 		Notice: func(e *sqlerr.Error) { c.out.problem('N', e) },
 		Changed: func(name, value string) {
 			if open {

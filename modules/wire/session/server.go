@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -199,6 +200,41 @@ func (s *Server) Reign() uint64 {
 	defer s.mu.Unlock()
 	return s.reign
 }
+
+// Admit tells whether a client that another server has passed on can be served here: its reads have to be as fresh as
+// only a leader's are, but for consistencies that are stale, and this server leads or does so in a moment. The error is what
+// the client is refused with: connected again, it finds the one that leads. consistency is what the client asked for when
+// it connected, "" if it didn't.
+func (s *Server) Admit(ctx context.Context, consistency string) error {
+	if c, ok := ParseConsistency(cmp.Or(consistency, s.o.ReadConsistency)); !ok || c.Level == engine.StaleReads {
+		return nil // a bad one is refused where it is set
+	}
+	ok, leader := s.o.Engine.Writable()
+	if ok {
+		return nil
+	}
+	wait, cancel := context.WithTimeout(ctx, accession)
+	defer cancel()
+	tick := time.NewTicker(accession / 100)
+	defer tick.Stop()
+	for {
+		select {
+		case <-wait.Done():
+			words := "this server does not lead, and no leader is known at present"
+			if leader != "" {
+				words = "this server does not lead; " + leader + " does"
+			}
+			return sqlerr.New("57P03", "%s", words).My(1053, "Server shutdown in progress: %s", words).WithHint("Connect again.")
+		case <-tick.C:
+		}
+		if ok, leader = s.o.Engine.Writable(); ok {
+			return nil
+		}
+	}
+}
+
+// accession is how long a server that was elected may take until it knows and accepts writes.
+const accession = 2 * time.Second
 
 // Demoted ends the sessions whose reads have to be as fresh as only a leader's are: this server isn't it any more, and
 // clients that connect again find the one that is. Those that run a statement get its answer first: of a commit it is the
