@@ -76,7 +76,7 @@ func (s *Segments) sync() error {
 		return nil
 	}
 	for _, x := range list {
-		if err := x.l.Sync(context.Background()); err != nil {
+		if err := x.l.Sync(context.Background()); err != nil && s.has(x) {
 			return fmt.Errorf("seglog: syncing the log of segment %d: %w", x.id, err)
 		}
 	}
@@ -86,6 +86,13 @@ func (s *Segments) sync() error {
 		s.moved = at
 	}
 	return s.failure
+}
+
+// has tells whether a segment is still there: one that was forgotten meanwhile needs no sync.
+func (s *Segments) has(x *segment) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.list[x.id] == x
 }
 
 // Sync returns when everything that was applied is on disk in the segments' logs.

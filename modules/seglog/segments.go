@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -427,8 +428,8 @@ func (s *Segments) Forget(id SegmentID) error {
 	for _, name := range names {
 		err = errors.Join(err, fs.Remove(filepath.Join(dir, name)))
 	}
-	if x != nil {
-		err = errors.Join(err, fs.Remove(dir))
+	if gone := fs.Remove(dir); x != nil && !errors.Is(gone, os.ErrNotExist) {
+		err = errors.Join(err, gone)
 	}
 	return err
 }
