@@ -69,6 +69,7 @@ type Cluster struct {
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup
 	changed   chan struct{} // one letter: the system database has changed
+	joined    bool          // the server has joined its cluster just now
 
 	mu    sync.Mutex
 	host  *sqlite.Host
@@ -144,6 +145,7 @@ func (c *Cluster) identify(ctx context.Context) (*identity, error) {
 		return nil, errors.New("--join and --initial-cluster exclude each other: the first is for a cluster that runs, the second begins one")
 	case o.Join != "":
 		id, err = c.join(ctx)
+		c.joined = true
 	case len(o.Initial) > 0:
 		if o.Initial[o.Node] == "" {
 			return nil, fmt.Errorf("--initial-cluster doesn't name this node, %s: it lists %v", o.Node, slices.Sorted(maps.Keys(o.Initial)))
@@ -163,6 +165,9 @@ func (c *Cluster) identify(ctx context.Context) (*identity, error) {
 
 // Log is the log of the databases.
 func (c *Cluster) Log() sqlite.Log { return c.log }
+
+// Joined tells whether the server has joined its cluster just now: it has nothing yet.
+func (c *Cluster) Joined() bool { return c.joined }
 
 // Addr is where peers connect.
 func (c *Cluster) Addr() net.Addr { return c.o.Listener.Addr() }

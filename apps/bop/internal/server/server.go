@@ -260,6 +260,7 @@ func (s *server) join(ctx context.Context) (err error) {
 func (s *server) first(ctx context.Context) error {
 	for again := false; ; again = true {
 		if len(s.host.Databases()) > 0 {
+			s.fill(ctx)
 			return nil
 		}
 		err := s.host.Writable()
@@ -283,6 +284,23 @@ func (s *server) first(ctx context.Context) error {
 		}
 	}
 }
+
+// fill waits until a server that has just joined has what the others have. It gives up when nobody can be asked: what is here
+// can be read as well.
+func (s *server) fill(ctx context.Context) {
+	if !s.cluster.Joined() {
+		return
+	}
+	s.admin.NotReady("taking over what the other servers have")
+	ctx, cancel := context.WithTimeout(ctx, filling)
+	defer cancel()
+	for s.host.Fresh(ctx, sqlite.Stale, 1) != nil && ctx.Err() == nil {
+		s.log.Info("waiting until this server has what the others have")
+	}
+}
+
+// filling is how long a server that has joined waits before it serves what it has.
+const filling = 10 * time.Minute
 
 // atLeast passes records of a level and above.
 type atLeast struct {
