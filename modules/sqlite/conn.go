@@ -134,11 +134,10 @@ func (c *Conn) SetLockTimeout(d time.Duration) { c.file.LockTimeout = max(d, 0) 
 // Gate waits until everything that the last transaction of the connection saw is committed. A transaction that writes
 // runs on the newest state, which may not be committed yet; nothing about its end (COMMIT, ROLLBACK, or an
 // autocommit statement with its rows, also if it changed nothing) may be told to anyone before Gate has returned nil.
-// ErrSerialization: what it saw was dropped, and nothing of the transaction has happened. If ctx ends before it is
+// ErrSerialization and ErrNotCommitted: what it saw was dropped, and nothing of the transaction has happened. If ctx ends before it is
 // known, ErrOutcomeUnknown.
 func (c *Conn) Gate(ctx context.Context) error {
-	txid, rollback := c.file.Base()
-	err := c.file.Store.WaitCommitted(ctx, txid, rollback)
+	err := c.file.Gate(ctx)
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("%w: waiting for what the transaction stands on was given up: %w", ErrOutcomeUnknown, context.Cause(ctx))
 	}

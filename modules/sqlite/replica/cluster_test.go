@@ -133,6 +133,45 @@ func TestADeposedLeaderTakesBackWhatWasNotCommitted(t *testing.T) {
 	}
 }
 
+func TestADeposedLeaderHearsOfWhatTheNextOneCommits(t *testing.T) {
+	for name, durability := range map[string]sqlite.Durability{"clients that wait": sqlite.Quorum, "clients that don't": sqlite.Async} {
+		t.Run(name, func(t *testing.T) {
+			c := newCluster(t, 3, nil)
+			leader := c.leader()
+			insert(t, leader.create("shop"), 0, 5)
+			db := leader.db("shop")
+			p := sql.OpenDB(db.ConnectorWith(sqlite.ConnectorOptions{ConnOptions: sqlite.ConnOptions{Durability: durability}}))
+			t.Cleanup(func() { p.Close() })
+			c.same("shop")
+			// The followers hear the leader, and it doesn't hear them: they have what is proposed, and nobody is told.
+			for _, f := range c.followers(leader) {
+				c.net.Partition(f.id, leader.id, true)
+			}
+			var wg sync.WaitGroup
+			outcomes := make([]error, 4)
+			for i := range outcomes {
+				wg.Go(func() { _, outcomes[i] = p.Exec(`INSERT INTO t VALUES (?, 'late')`, 100+i) })
+				eventually(t, "it stands on those before", func() bool {
+					h := db.Heads()
+					return h.Executed == h.Committed+sqlite.TXID(i)+1
+				})
+			}
+			eventually(t, "the leader gives up", func() bool { return leader.host.Writable() != nil })
+			c.net.Heal()
+			wg.Wait()
+			for i, err := range outcomes {
+				if err != nil {
+					t.Errorf("transaction %d, which another leader committed: %v", i, err)
+				}
+			}
+			c.same("shop")
+			if n := count(t, c.leader().pool("shop")); n != 9 {
+				t.Errorf("%d rows", n)
+			}
+		})
+	}
+}
+
 func TestANewServerStartsFromASnapshotWhileWritesGoOn(t *testing.T) {
 	c := newCluster(t, 1, func(o *replica.Options, _ *sqlite.Options) {
 		o.Raft.Trailing = 10

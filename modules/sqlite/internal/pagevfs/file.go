@@ -57,6 +57,7 @@ type File struct {
 	// What the output gate waits for.
 	base         page.TXID
 	baseRollback uint64
+	proposed     *pagestore.Pending // by the last transaction, if nobody waited for it
 
 	last    page.TXID // last commit
 	lastErr error
@@ -83,8 +84,18 @@ func (f *File) ClearErr() { f.lastErr = nil }
 // LastTXID is the last transaction committed through this file, 0 if none.
 func (f *File) LastTXID() page.TXID { return f.last }
 
-// Base is the newest version that the last transaction ran on, with the rollback epoch in which it saw it.
-func (f *File) Base() (page.TXID, uint64) { return f.base, f.baseRollback }
+// Gate waits until the newest version that the last transaction ran on is committed. If it was dropped, the error is
+// ErrSerialization, or what became of the transaction if it was proposed: both may come back by the next leader's log.
+func (f *File) Gate(ctx context.Context) error {
+	err := f.Store.WaitCommitted(ctx, f.base, f.baseRollback)
+	if f.proposed == nil || !errors.Is(err, pagestore.ErrSerialization) {
+		return err
+	}
+	if err = f.proposed.Wait(ctx); err == nil {
+		f.base, f.proposed = 0, nil
+	}
+	return err
+}
 
 // Stale tells whether the connection has read versions that were dropped since: its caches may hold what never
 // happened.
@@ -170,7 +181,7 @@ func (f *File) lockShared(write bool) error {
 
 // took accounts for the version that was pinned.
 func (f *File) took() {
-	f.base, f.baseRollback = f.sn.State.TXID, f.sn.Rollback
+	f.base, f.baseRollback, f.proposed = f.sn.State.TXID, f.sn.Rollback, nil
 	if f.writer {
 		f.speculative = true
 	}
@@ -371,8 +382,13 @@ func (f *File) CommitPhaseTwo() (err error) {
 	if err == nil && p != nil {
 		f.last = p.State.TXID
 		f.base, f.baseRollback = p.State.TXID-1, f.sn.Rollback
-		if !f.NoWait {
+		if f.NoWait {
+			f.proposed = p
+		} else {
+			// Its outcome is that of what it stands on, also where that was dropped in the meantime and has come back by
+			// another leader's log.
 			err = p.Wait(ctx)
+			f.base = 0
 		}
 	}
 	if err != nil {
