@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -183,7 +184,9 @@ func (d *decoder) update() (u update, err error) {
 		return u, fmt.Errorf("%w: flags %#x", ErrNewer, flags)
 	}
 	if flags&hasSnapshot != 0 {
-		u.Snapshot = d.position()
+		if u.Snapshot = d.position(); u.Snapshot.Index == 0 {
+			d.fail(errors.New("a snapshot isn't of entry 0"))
+		}
 	}
 	if flags&hasStart != 0 {
 		p := d.position()
@@ -221,7 +224,11 @@ func (d *decoder) entries(u *update) {
 	for i := range entries {
 		e, f := &entries[i], &fields[i]
 		e.Type = pb.EntryType(d.byte()).Enum()
-		term += d.uvarint()
+		more := d.uvarint()
+		if term > math.MaxUint64-more || first > math.MaxUint64-n {
+			d.fail(errors.New("its entries' numbers are too large"))
+		}
+		term += more
 		f.index, f.term = first+uint64(i), term
 		e.Index, e.Term = &f.index, &f.term
 		if data := d.bytes(); len(data) > 0 {

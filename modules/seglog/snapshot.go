@@ -208,10 +208,13 @@ func (c *composite) add(r io.ReadSeeker, size int64) {
 // Seek implements io.Seeker.
 func (c *composite) Seek(offset int64, whence int) (int64, error) {
 	switch whence {
+	case io.SeekStart:
 	case io.SeekCurrent:
 		offset += c.at
 	case io.SeekEnd:
 		offset += c.size
+	default:
+		return c.at, fmt.Errorf("seglog: seeking in a snapshot from %d, which is none of io's places", whence)
 	}
 	if offset < 0 {
 		return c.at, errors.New("seglog: seeking before a snapshot's beginning")
@@ -222,6 +225,9 @@ func (c *composite) Seek(offset int64, whence int) (int64, error) {
 
 // Read implements io.Reader.
 func (c *composite) Read(b []byte) (int, error) {
+	if len(b) == 0 {
+		return 0, nil
+	}
 	at := c.at
 	for _, p := range c.pieces {
 		if at >= p.size {

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/bop-platform/bop/modules/wire/dialect/postgres"
+	"github.com/bop-platform/bop/modules/wire/engine"
 	"github.com/bop-platform/bop/modules/wire/filedb"
 	"github.com/bop-platform/bop/modules/wire/pgwire"
 	"github.com/bop-platform/bop/modules/wire/session"
@@ -38,7 +39,14 @@ func start(t testing.TB, o pgwire.Options) *kit {
 	if err := files.CreateDatabase(context.Background(), "db"); err != nil {
 		t.Fatal(err)
 	}
-	if o.Sessions, err = session.NewServer(session.Options{Engine: files}); err != nil {
+	return startOn(t, files, o)
+}
+
+// startOn is start for any engine.
+func startOn(t testing.TB, e engine.Engine, o pgwire.Options) *kit {
+	t.Helper()
+	var err error
+	if o.Sessions, err = session.NewServer(session.Options{Engine: e}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(o.Sessions.Close)
