@@ -114,11 +114,28 @@ func (g *Group) Propose(ctx context.Context, data []byte) (Position, any, error)
 // Options.MaxQueueBytes bounds what waits. done is called once, by a goroutine that it must not block; an error that is
 // returned means that it isn't called. data isn't kept.
 func (g *Group) ProposeAsync(ctx context.Context, data []byte, done func(at Position, result any, err error)) error {
+	return g.Submit(ctx, Proposal{Data: data, Done: done})
+}
+
+// Proposal is a command, and who hears of it.
+type Proposal struct {
+	Data []byte
+	// Stored, if it is set, is called when the entry is on this member's disk: the members may still lose it to another
+	// leader. It isn't called for an entry that was decided before that was known, nor after the leadership has ended. It
+	// must not block.
+	Stored func(at Position)
+	// Done is called once, in whatever order, and must not block. Its arguments are what Propose returns.
+	Done func(at Position, result any, err error)
+}
+
+// Submit is ProposeAsync for those who want to hear more.
+func (g *Group) Submit(ctx context.Context, c Proposal) error {
+	data, done := c.Data, c.Done
 	if len(data) > g.h.o.MaxCommandBytes {
 		return fmt.Errorf("%w: a command of %d bytes, the limit is %d", ErrDropped, len(data), g.h.o.MaxCommandBytes)
 	}
 	b := append(make([]byte, 0, 1+len(data)), kindCommand)
-	p := &proposal{kind: pb.EntryNormal, data: append(b, data...)}
+	p := &proposal{kind: pb.EntryNormal, data: append(b, data...), stored: c.Stored}
 	started := time.Now()
 	ctx, span := g.h.startSpan(ctx, g, len(data))
 	if span != nil {

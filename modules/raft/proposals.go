@@ -16,7 +16,9 @@ type proposal struct {
 	kind pb.EntryType
 	data []byte // a command begins with kindCommand
 	done func(at Position, result any, err error)
-	at   Position
+	// stored is called when the entry is on this member's disk, which leads; nil: nobody asks.
+	stored func(at Position)
+	at     Position
 	// traced is set if the caller's request is.
 	traced context.Context
 }
@@ -26,6 +28,7 @@ type proposal struct {
 type proposals struct {
 	waiting []*proposal            // taken by Raft, their places not seen yet, in order
 	placed  map[uint64][]*proposal // by index: those of several terms may have had the same
+	asking  []*proposal            // placed ones that want to hear that they are stored, in order
 }
 
 // place finds the places of the proposals that Raft has just appended. Entries of its own have no data.
@@ -44,11 +47,30 @@ func (p *proposals) place(entries []*pb.Entry) (traced []context.Context) {
 			p.placed = map[uint64][]*proposal{}
 		}
 		p.placed[w.at.Index] = append(p.placed[w.at.Index], w)
+		if w.stored != nil {
+			p.asking = append(p.asking, w)
+		}
 		if w.traced != nil {
 			traced = append(traced, w.traced)
 		}
 	}
 	return traced
+}
+
+// onDisk tells those who asked that this member's log is on its disk up to an entry. What was proposed under another term
+// may have been removed again.
+func (p *proposals) onDisk(r *replica, last Position) {
+	for len(p.asking) > 0 {
+		w := p.asking[0]
+		if w.at.Term == last.Term && w.at.Index > last.Index {
+			return
+		}
+		p.asking[0] = nil
+		p.asking = p.asking[1:]
+		if w.at.Term == last.Term {
+			r.end(func(at Position, _ any, _ error) { w.stored(at) }, w.at, nil, nil)
+		}
+	}
 }
 
 // decided ends those at an index that was applied.

@@ -173,6 +173,9 @@ func (r *replica) step(m *pb.Message) {
 	if r.vows(m) {
 		return
 	}
+	if m.GetType() == pb.MsgStorageAppendResp && r.role == etcd.StateLeader {
+		r.proposals.onDisk(r, Position{m.GetIndex(), m.GetLogTerm()})
+	}
 	if err := r.rn.Step(m); err != nil && !errors.Is(err, etcd.ErrStepPeerNotFound) && !errors.Is(err, etcd.ErrProposalDropped) {
 		r.log.Debug("a message was refused", "type", m.GetType().String(), "from", m.GetFrom(), "err", err)
 	}
@@ -314,6 +317,9 @@ func (r *replica) observe() {
 	r.leader, r.role, r.term = leader, role, term
 	r.leaseEnd = 0
 	r.reads.forget()
+	if role != etcd.StateLeader {
+		r.proposals.asking = nil
+	}
 }
 
 func (r *replica) end(done func(Position, any, error), at Position, result any, err error) {

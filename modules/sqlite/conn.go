@@ -126,7 +126,9 @@ func (c *Conn) SetContext(ctx context.Context) {
 }
 
 // SetDurability says when the answers to the next commits leave.
-func (c *Conn) SetDurability(d Durability) { c.file.NoWait = d == Async }
+func (c *Conn) SetDurability(d Durability) { c.file.Answer = answers[d] }
+
+var answers = [...]pagevfs.Answer{Quorum: pagevfs.Committed, Local: pagevfs.Stored, Async: pagevfs.AtOnce}
 
 // SetLockTimeout says how long the next transactions queue for the writer's place; 0 doesn't queue.
 func (c *Conn) SetLockTimeout(d time.Duration) { c.file.LockTimeout = max(d, 0) }

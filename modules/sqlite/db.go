@@ -224,9 +224,14 @@ type segmentLog struct {
 
 func (l segmentLog) Epoch() (uint64, error)                 { return l.log.Epoch() }
 func (l segmentLog) Admit(ctx context.Context, n int) error { return l.log.Admit(ctx, n) }
-func (l segmentLog) Propose(ctx context.Context, rec []byte, done func(uint64, error)) {
+func (l segmentLog) Propose(ctx context.Context, rec []byte, stored func(), done func(uint64, error)) {
 	l.metrics.logBytes.Add(ctx, int64(len(rec)))
-	l.log.Propose(ctx, l.segment, rec, func(p Position, err error) { done(uint64(p), err) })
+	answer := func(p Position, err error) { done(uint64(p), err) }
+	if s, ok := l.log.(StoredLog); ok && stored != nil {
+		s.ProposeStored(ctx, l.segment, rec, stored, answer)
+		return
+	}
+	l.log.Propose(ctx, l.segment, rec, answer)
 }
 
 var (

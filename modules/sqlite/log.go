@@ -70,6 +70,14 @@ type ReplicatedLog interface {
 	CatchUp(ctx context.Context) error
 }
 
+// StoredLog is a Log whose records are on this server's disk some time before they are committed.
+type StoredLog interface {
+	Log
+	// ProposeStored is Propose that also calls stored, once, when the record is on this server's disk. It needn't if done is
+	// called before, or if another server may remove the record again. stored must not block.
+	ProposeStored(ctx context.Context, seg SegmentID, rec []byte, stored func(), done func(Position, error))
+}
+
 // Consistency says what reads may miss.
 type Consistency uint8
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -169,6 +170,69 @@ func TestADeposedLeaderHearsOfWhatTheNextOneCommits(t *testing.T) {
 				t.Errorf("%d rows", n)
 			}
 		})
+	}
+}
+
+func TestACommitThatIsLocalWaitsForThisServersDiskAlone(t *testing.T) {
+	c := newCluster(t, 3, func(o *replica.Options, _ *sqlite.Options) {
+		o.Raft.Tick = 50 * time.Millisecond // it shall go on leading for a while
+	})
+	leader := c.leader()
+	insert(t, leader.create("shop"), 0, 5)
+	c.same("shop")
+	db := leader.db("shop")
+	conns := map[sqlite.Durability]*sqlite.Conn{}
+	for _, d := range []sqlite.Durability{sqlite.Local, sqlite.Quorum} {
+		conn, err := db.Conn(t.Context(), sqlite.ConnOptions{Durability: d})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		conns[d] = conn
+	}
+	write := func(d sqlite.Durability, id int) error {
+		return conns[d].Explain(conns[d].Raw().Exec(fmt.Sprintf(`INSERT INTO t VALUES (%d, 'x')`, id)))
+	}
+	for _, f := range c.followers(leader) {
+		c.net.Partition(leader.id, f.id, true)
+	}
+	before := db.Heads()
+	if err := write(sqlite.Local, 10); err != nil {
+		t.Fatal(err)
+	}
+	if err := conns[sqlite.Local].Gate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if h := db.Heads(); h.Committed != before.Committed || h.Executed != before.Executed+1 {
+		t.Fatalf("%+v, before %+v", h, before)
+	}
+	waits := make(chan error, 1)
+	go func() { waits <- write(sqlite.Quorum, 11) }()
+	eventually(t, "the next one is proposed", func() bool { return db.Heads().Executed == before.Executed+2 })
+	select {
+	case err := <-waits:
+		t.Fatalf("a commit of the quorum's was answered by one server: %v", err)
+	default:
+	}
+	// The others choose a leader that has neither.
+	var next *server
+	eventually(t, "another leader", func() bool {
+		for _, f := range c.followers(leader) {
+			if f.host.Writable() == nil {
+				next = f
+			}
+		}
+		return next != nil
+	})
+	insert(t, next.pool("shop"), 5, 5)
+	eventually(t, "the leader gives up", func() bool { return leader.host.Writable() != nil })
+	c.net.Heal()
+	if err := <-waits; !errors.Is(err, sqlite.ErrNotCommitted) {
+		t.Errorf("what was lost with the leader: %v", err)
+	}
+	c.same("shop")
+	if n := count(t, c.leader().pool("shop")); n != 10 {
+		t.Errorf("%d rows", n)
 	}
 }
 

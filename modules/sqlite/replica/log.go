@@ -84,6 +84,7 @@ type Log struct {
 var (
 	_ sqlite.ReplicatedLog = (*Log)(nil)
 	_ sqlite.HeadLog       = (*Log)(nil)
+	_ sqlite.StoredLog     = (*Log)(nil)
 )
 
 // Open opens a server's part of the log. The group begins to run with Run, or Lead. It owns the transport.

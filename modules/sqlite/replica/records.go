@@ -38,6 +38,11 @@ func (l *Log) Admit(ctx context.Context, n int) error {
 
 // Propose implements sqlite.Log. The group's queue has room for what Admit admits, and for what comes without asking.
 func (l *Log) Propose(ctx context.Context, seg sqlite.SegmentID, rec []byte, done func(sqlite.Position, error)) {
+	l.ProposeStored(ctx, seg, rec, nil, done)
+}
+
+// ProposeStored implements sqlite.StoredLog.
+func (l *Log) ProposeStored(ctx context.Context, seg sqlite.SegmentID, rec []byte, stored func(), done func(sqlite.Position, error)) {
 	size := int64(len(rec))
 	l.mu.Lock()
 	l.inFlight += size
@@ -57,7 +62,11 @@ func (l *Log) Propose(ctx context.Context, seg sqlite.SegmentID, rec []byte, don
 		go answer(raft.Position{}, nil, &raft.NotLeaderError{Group: Group})
 		return
 	}
-	if err := g.ProposeAsync(ctx, seglog.Command(seglog.SegmentID(seg), rec), answer); err != nil {
+	c := raft.Proposal{Data: seglog.Command(seglog.SegmentID(seg), rec), Done: answer}
+	if stored != nil {
+		c.Stored = func(raft.Position) { stored() }
+	}
+	if err := g.Submit(ctx, c); err != nil {
 		// Not from here: the caller holds locks that done needs.
 		go answer(raft.Position{}, nil, fmt.Errorf("%w: %w", raft.ErrDropped, err))
 	}

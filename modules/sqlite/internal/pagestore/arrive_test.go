@@ -24,7 +24,7 @@ type offered struct {
 
 func (l *shared) Admit(context.Context, int) error { return nil }
 func (l *shared) Epoch() (uint64, error)           { return l.epoch, nil }
-func (l *shared) Propose(_ context.Context, rec []byte, done func(uint64, error)) {
+func (l *shared) Propose(_ context.Context, rec []byte, _ func(), done func(uint64, error)) {
 	l.waiting = append(l.waiting, offered{rec, done})
 }
 
@@ -67,7 +67,7 @@ func write(t *testing.T, s *Store, b byte) *Pending {
 	if err := o.put(1, sized(b)); err != nil {
 		t.Fatal(err)
 	}
-	p, err := s.Commit(t.Context(), &sn, o)
+	p, err := s.Commit(t.Context(), &sn, o, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ type Pending struct {
 	pages   []uint32
 	dropped bool // its versions are gone; guarded by the store's lock
 	done    chan error
+	stored  chan struct{} // closed when the record is on this server's disk; nil: nobody asks
 }
 
 // Wait returns when the outcome is known: nil, ErrNotCommitted or ErrOutcomeUnknown. If ctx ends before, the outcome
@@ -38,6 +39,19 @@ func (p *Pending) Wait(ctx context.Context) error {
 	}
 }
 
+// WaitStored returns nil as soon as the transaction is on this server's disk, or what Wait returns if that comes first.
+func (p *Pending) WaitStored(ctx context.Context) error {
+	select {
+	case <-p.stored:
+		return nil
+	case err := <-p.done:
+		p.resolve(err) // for who comes later
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: waiting for this server's disk was given up: %w", ErrOutcomeUnknown, context.Cause(ctx))
+	}
+}
+
 func (p *Pending) resolve(err error) {
 	select {
 	case p.done <- err:
@@ -51,10 +65,10 @@ type change struct {
 	version
 }
 
-// Commit installs the overlay as the next version and proposes it. sn must be the executed head and the caller have
+// Commit installs the overlay as the next version and proposes it; local says that somebody waits until it is stored. sn must be the executed head and the caller have
 // the writer's place, which Commit hands on, whatever the outcome. Overlay and snapshot stay the caller's.
 // A nil Pending without an error means that nothing had changed.
-func (s *Store) Commit(ctx context.Context, sn *Snapshot, o *Overlay) (*Pending, error) {
+func (s *Store) Commit(ctx context.Context, sn *Snapshot, o *Overlay, local bool) (*Pending, error) {
 	defer s.ReleaseWriter()
 	if err := s.Failed(); err != nil {
 		return nil, err
@@ -77,6 +91,11 @@ func (s *Store) Commit(ctx context.Context, sn *Snapshot, o *Overlay) (*Pending,
 		return nil, fmt.Errorf("%w: %w", ErrNotCommitted, err)
 	}
 	p := &Pending{State: b.state, rec: b.rec, done: make(chan error, 1)}
+	var stored func()
+	if local {
+		p.stored = make(chan struct{})
+		stored = func() { close(p.stored) }
+	}
 	p.pages = make([]uint32, len(b.changes))
 	for i, c := range b.changes {
 		p.pages[i] = c.no
@@ -96,7 +115,7 @@ func (s *Store) Commit(ctx context.Context, sn *Snapshot, o *Overlay) (*Pending,
 		s.logged += b.bytes + int64(len(b.rec))
 		s.pending = append(s.pending, p)
 		// Under the lock: the log must see the records in the order in which they chain.
-		s.propose(ctx, b.rec, func(pos uint64, err error) { s.acknowledge(p, pos, err) })
+		s.propose(ctx, b.rec, stored, func(pos uint64, err error) { s.acknowledge(p, pos, err) })
 	}
 	s.mu.Unlock()
 	if err != nil {
@@ -466,6 +485,6 @@ func (b *builder) add(no uint32, data, base []byte, v version) error {
 	b.bytes += int64(len(rec))
 	ch := make(chan error, 1)
 	b.parts = append(b.parts, ch)
-	b.s.propose(b.ctx, rec, func(_ uint64, err error) { ch <- err })
+	b.s.propose(b.ctx, rec, nil, func(_ uint64, err error) { ch <- err })
 	return nil
 }

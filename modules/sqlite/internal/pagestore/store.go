@@ -16,8 +16,9 @@ import (
 type Log interface {
 	// Admit waits until the log can take n more bytes.
 	Admit(ctx context.Context, n int) error
-	// Propose hands over one record and must not block. done is called once, in the order of the proposals.
-	Propose(ctx context.Context, rec []byte, done func(pos uint64, err error))
+	// Propose hands over one record and must not block. done is called once, in the order of the proposals. stored, if it
+	// isn't nil, may be called before: the record is on this server's disk.
+	Propose(ctx context.Context, rec []byte, stored func(), done func(pos uint64, err error))
 	// Epoch is the leadership under which records are accepted, or why none are.
 	Epoch() (uint64, error)
 }
@@ -119,9 +120,9 @@ func (f *flight) wait(ctx context.Context) error {
 }
 
 // propose counts what it hands to the log.
-func (s *Store) propose(ctx context.Context, rec []byte, done func(pos uint64, err error)) {
+func (s *Store) propose(ctx context.Context, rec []byte, stored func(), done func(pos uint64, err error)) {
 	s.flight.add()
-	s.o.Log.Propose(ctx, rec, func(pos uint64, err error) {
+	s.o.Log.Propose(ctx, rec, stored, func(pos uint64, err error) {
 		done(pos, err)
 		s.flight.done()
 	})

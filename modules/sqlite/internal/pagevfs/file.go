@@ -39,8 +39,8 @@ type File struct {
 	// Context ends waits, and carries the trace. LockTimeout is how long a transaction queues for the writer's place.
 	Context     context.Context
 	LockTimeout time.Duration
-	// NoWait lets commits return before the log has acknowledged them.
-	NoWait bool
+	// Answer says when commits return.
+	Answer Answer
 
 	lock    vfs.LockLevel
 	hint    bool // the next SHARED lock belongs to a write transaction
@@ -62,6 +62,15 @@ type File struct {
 	last    page.TXID // last commit
 	lastErr error
 }
+
+// Answer is when a commit returns.
+type Answer uint8
+
+const (
+	Committed Answer = iota // when the log has acknowledged it
+	Stored                  // when this server's disk has it
+	AtOnce
+)
 
 // NewFile returns a view of a store.
 func NewFile(s *pagestore.Store, h *Hooks) *File {
@@ -165,7 +174,7 @@ func (f *File) lockShared(write bool) error {
 		if err := f.acquire(); err != nil {
 			return err
 		}
-	} else if f.last > 0 && f.NoWait {
+	} else if f.last > 0 && f.Answer != Committed {
 		// Read your own writes.
 		if err := f.Store.WaitCommitted(f.Context, f.last, f.baseRollback); err != nil {
 			return err
@@ -376,19 +385,20 @@ func (f *File) CommitPhaseTwo() (err error) {
 		ctx, finish = f.Hooks.Committing(ctx)
 	}
 	f.writer = false // Commit hands the place on
-	p, err := f.Store.Commit(ctx, &f.sn, f.overlay)
+	p, err := f.Store.Commit(ctx, &f.sn, f.overlay, f.Answer == Stored)
 	f.overlay.Close()
 	f.overlay = nil
 	if err == nil && p != nil {
 		f.last = p.State.TXID
 		f.base, f.baseRollback = p.State.TXID-1, f.sn.Rollback
-		if f.NoWait {
-			f.proposed = p
-		} else {
+		switch f.proposed = p; f.Answer {
+		case Stored:
+			err = p.WaitStored(ctx)
+		case Committed:
 			// Its outcome is that of what it stands on, also where that was dropped in the meantime and has come back by
 			// another leader's log.
 			err = p.Wait(ctx)
-			f.base = 0
+			f.base, f.proposed = 0, nil
 		}
 	}
 	if err != nil {
