@@ -274,13 +274,13 @@ func TestConcurrentReadersOfAColdSegmentFetchItOnce(t *testing.T) {
 			}
 		})
 	}
+	until(t, l, "a fetch", func(aof.Stats) bool { return b.Count("get") > before })
 	ctx, cancel := context.WithCancel(t.Context())
 	given := make(chan error)
 	go func() {
 		_, err := l.ReadAt(ctx, 8)
 		given <- err
 	}()
-	until(t, l, "a fetch", func(aof.Stats) bool { return b.Count("get") > before })
 	cancel()
 	if err := <-given; !errors.Is(err, context.Canceled) {
 		t.Errorf("one that gives up: %v", err)

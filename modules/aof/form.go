@@ -96,7 +96,7 @@ func (l *Log) distrust(s *segment, f *form) bool {
 		return !held && other // another reader gave it up
 	}
 	l.o.Logger.Error("a damaged copy is given up, another one is read", "tier", f.tier.String(), "file", f.name)
-	if err := l.dropForm(f); err != nil {
+	if err := l.dropForm(s, f); err != nil {
 		l.o.Logger.Warn("removing a damaged copy failed", "file", f.name, "err", err)
 	}
 	l.look()

@@ -256,7 +256,7 @@ func (l *Log) install(s *segment, f *form) {
 	}
 	l.mu.Unlock()
 	if !there {
-		if err := l.dropForm(f); err != nil {
+		if err := l.dropForm(s, f); err != nil {
 			l.o.Logger.Warn("removing a copy of a truncated segment failed", "file", f.name, "err", err)
 		}
 	}
@@ -284,7 +284,7 @@ func (l *Log) evict() error {
 	// The catalog has to know of the copy that remains before the other one goes.
 	err := l.remember()
 	for _, e := range gone {
-		err = errors.Join(err, l.dropForm(e.f))
+		err = errors.Join(err, l.dropForm(e.s, e.f))
 	}
 	l.weigh()
 	return err

@@ -385,7 +385,7 @@ func (l *Log) drop(s *segment) error {
 	for t, f := range s.forms {
 		if f != nil {
 			s.forms[t] = nil
-			errs = append(errs, l.dropForm(f))
+			errs = append(errs, l.dropForm(s, f))
 		}
 	}
 	return errors.Join(errs...)
@@ -393,7 +393,7 @@ func (l *Log) drop(s *segment) error {
 
 // dropForm gives up a copy: a segment file is kept as a spare if nobody reads it, other files are removed. Objects are
 // removed by the uploader, which finds that no segment has them.
-func (l *Log) dropForm(f *form) error {
+func (l *Log) dropForm(s *segment, f *form) error {
 	switch {
 	case f.tier == Cold:
 		l.cache.forget(l.bucket(), f.name)
@@ -402,8 +402,25 @@ func (l *Log) dropForm(f *form) error {
 		f.gone = func() error { return l.spares.recycle(f.name, f.bytes) }
 		return f.release()
 	}
+	l.keepOpen(s, f)
 	err := errors.Join(ignoreNotExist(l.o.FS.Remove(f.name)), l.o.FS.SyncDir(l.dir))
 	return errors.Join(err, f.release())
+}
+
+// keepOpen opens a file that is about to be removed for those who have a reference and haven't read yet. They find out if
+// it can't be opened.
+func (l *Log) keepOpen(s *segment, f *form) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case f.refs.Load() == 1 || f.file != nil:
+	case f.tier == Hot:
+		_ = l.openHot(s, f)
+	default:
+		if file, err := l.o.FS.OpenFile(f.name, os.O_RDONLY, 0); err == nil {
+			f.file = file
+		}
+	}
 }
 
 // Damage lists what recovery and reads have found damaged since the log was opened.

@@ -131,7 +131,7 @@ func (l *Log) tainted(s *segment, err error) error {
 	l.mu.Unlock()
 	l.o.Logger.Error("a damaged segment isn't uploaded", "file", f.name, "err", err)
 	if again {
-		return l.dropForm(f)
+		return l.dropForm(s, f)
 	}
 	return nil
 }
