@@ -107,23 +107,3 @@ func founder(node, clusterName string, peers map[string]string) *identity {
 	sum := sha256.Sum256([]byte("bop cluster\n" + clusterName + "\n" + strings.Join(names, "\n")))
 	return &identity{Cluster: hex.EncodeToString(sum[:16]), Node: node, Voters: names}
 }
-
-// ParsePeers reads n1=HOST:PORT,n2=HOST:PORT.
-func ParsePeers(text string) (map[string]string, error) {
-	peers := map[string]string{}
-	for part := range strings.SplitSeq(text, ",") {
-		part = strings.TrimSpace(part)
-		if part == "" {
-			continue
-		}
-		name, addr, ok := strings.Cut(part, "=")
-		if !ok || name == "" || !strings.Contains(addr, ":") {
-			return nil, fmt.Errorf("%q: give NAME=HOST:PORT for each node, separated by commas", part)
-		}
-		if _, twice := peers[name]; twice {
-			return nil, fmt.Errorf("node %s is named twice", name)
-		}
-		peers[name] = addr
-	}
-	return peers, nil
-}

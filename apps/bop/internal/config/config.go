@@ -3,6 +3,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -20,7 +21,7 @@ type Serve struct {
 	MySQL string `name:"mysql" yaml:"mysql" env:"BOP_MYSQL" default:"127.0.0.1:3306" placeholder:"HOST:PORT" help:"Where MySQL clients connect. Port 0 picks one; off turns it off."`
 	HTTP  string `name:"http" yaml:"http" env:"BOP_HTTP" default:"127.0.0.1:7070" placeholder:"HOST:PORT" help:"Where /healthz, /readyz, /metrics and the admin API are. Port 0 picks one; off turns it off."`
 
-	Raft           string `name:"raft" yaml:"raft" env:"BOP_RAFT" default:"127.0.0.1:7071" placeholder:"HOST:PORT" help:"Where the other servers of the cluster connect. Port 0 picks one, for a server alone."`
+	Raft           string `name:"raft" yaml:"raft" env:"BOP_RAFT" placeholder:"HOST:PORT" help:"Where the other servers of the cluster connect. Default: what --initial-cluster says of this server, else 127.0.0.1:7071. Port 0 picks one, for a server alone."`
 	InitialCluster string `name:"initial-cluster" yaml:"initial-cluster" env:"BOP_INITIAL_CLUSTER" placeholder:"N1=HOST:PORT,…" help:"Begin a cluster of these servers: the same names on each, this one among them."`
 	ClusterName    string `name:"cluster-name" yaml:"cluster-name" env:"BOP_CLUSTER_NAME" default:"bop" placeholder:"NAME" help:"Tells clusters apart whose servers have the same names."`
 	Join           string `name:"join" yaml:"join" env:"BOP_JOIN" placeholder:"HOST:PORT" help:"Join the cluster of the server whose --raft address this is."`
@@ -120,9 +121,36 @@ func (s *Serve) checkExposure() error {
 	return s.checkPeers()
 }
 
-// checkPeers refuses peers beyond loopback without certificates.
+// Members reads --initial-cluster: the nodes' names and addresses.
+func (s *Serve) Members() (map[string]string, error) {
+	peers := map[string]string{}
+	for part := range strings.SplitSeq(s.InitialCluster, ",") {
+		part = strings.TrimSpace(part)
+		if part == "" {
+			continue
+		}
+		name, addr, ok := strings.Cut(part, "=")
+		if !ok || name == "" || !strings.Contains(addr, ":") {
+			return nil, fmt.Errorf("--initial-cluster: %q: give NAME=HOST:PORT for each node, separated by commas", part)
+		}
+		if _, twice := peers[name]; twice {
+			return nil, fmt.Errorf("--initial-cluster: node %s is named twice", name)
+		}
+		peers[name] = addr
+	}
+	return peers, nil
+}
+
+// checkPeers finishes the address for the other servers, and refuses one beyond loopback without certificates.
 func (s *Serve) checkPeers() error {
-	if s.Raft == "" || s.Raft == Off {
+	members, err := s.Members()
+	if err != nil {
+		return err
+	}
+	if s.Raft == "" {
+		s.Raft = cmp.Or(members[s.Node], "127.0.0.1:7071")
+	}
+	if s.Raft == Off {
 		return errors.New("--raft has no address: other servers connect there, and a server alone keeps it on loopback; port 0 picks one")
 	}
 	host, _, err := net.SplitHostPort(s.Raft)

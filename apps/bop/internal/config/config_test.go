@@ -32,6 +32,8 @@ func TestExposure(t *testing.T) {
 		{"certificates are enough for peers", Serve{PG: "127.0.0.1:1", MySQL: Off, HTTP: Off, Raft: "0.0.0.0:1", PeerCA: file, PeerCert: file, PeerKey: file}, ""},
 		{"a peer certificate without its key is refused", Serve{PG: "127.0.0.1:1", MySQL: Off, HTTP: Off, PeerCert: file}, "belong together"},
 		{"a server joins a cluster or begins one", Serve{PG: "127.0.0.1:1", MySQL: Off, HTTP: Off, Join: "a:1", InitialCluster: "n1=a:1"}, "exclude each other"},
+		{"members have addresses", Serve{PG: "127.0.0.1:1", MySQL: Off, HTTP: Off, InitialCluster: "n1=a:1,n2"}, `"n2": give NAME=HOST:PORT`},
+		{"a member is named once", Serve{PG: "127.0.0.1:1", MySQL: Off, HTTP: Off, InitialCluster: "n1=a:1,n1=b:1"}, "node n1 is named twice"},
 		{"an OTLP address must be a URL", Serve{PG: "127.0.0.1:1", MySQL: Off, HTTP: Off, OTLP: "localhost:4318"}, "--otlp"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -45,6 +47,25 @@ func TestExposure(t *testing.T) {
 				t.Fatalf("refused: %v", err)
 			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
 				t.Fatalf("error %v, want one with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestTheAddressForOtherServers(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		s    Serve
+		want string
+	}{
+		{"is on loopback where nothing is said", Serve{}, "127.0.0.1:7071"},
+		{"is the one that the cluster's list gives the node", Serve{Node: "n2", InitialCluster: "n1=127.0.0.1:1, n2=127.0.0.1:2"}, "127.0.0.1:2"},
+		{"is what is given beside the list", Serve{Node: "n2", InitialCluster: "n1=127.0.0.1:1,n2=n2.example:2", Raft: "127.0.0.1:3"}, "127.0.0.1:3"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.s.DataDir, c.s.PG, c.s.MySQL, c.s.HTTP = "d", "127.0.0.1:1", Off, Off
+			if err := c.s.Validate(); err != nil || c.s.Raft != c.want {
+				t.Errorf("%q, %v; want %q", c.s.Raft, err, c.want)
 			}
 		})
 	}

@@ -224,9 +224,9 @@ func (s *server) join(ctx context.Context) (err error) {
 	if err := os.MkdirAll(s.o.DataDir, 0o700); err != nil {
 		return fmt.Errorf("--data-dir: %w", err)
 	}
-	initial, err := cluster.ParsePeers(s.o.InitialCluster)
+	initial, err := s.o.Members()
 	if err != nil {
-		return fmt.Errorf("--initial-cluster: %w", err)
+		return err
 	}
 	config, err := peerTLS(s.o.PeerCA, s.o.PeerCert, s.o.PeerKey)
 	if err != nil {
