@@ -137,12 +137,10 @@ func (l *Log) openHot(s *segment, f *form) error {
 // openPacked reads the summary of a compressed copy. f.mu is held, but not while the bucket is waited for: several may
 // read the same one, which costs one fetch.
 func (l *Log) openPacked(ctx context.Context, s *segment, f *form) error {
-	if f.tier == Warm && f.file == nil {
-		file, err := l.o.FS.OpenFile(f.name, os.O_RDONLY, 0)
-		if err != nil {
+	if f.tier == Warm {
+		if err := l.openFile(f); err != nil {
 			return err
 		}
-		f.file = file
 	}
 	src := l.compressed(ctx, f)
 	f.mu.Unlock()
@@ -162,6 +160,18 @@ func (l *Log) openPacked(ctx context.Context, s *segment, f *form) error {
 		f.summary, f.foot = sum, foot
 	}
 	return nil
+}
+
+// openFile opens the file of a warm copy, once. f.mu is held.
+func (l *Log) openFile(f *form) error {
+	if f.file != nil {
+		return nil
+	}
+	file, err := l.o.FS.OpenFile(f.name, os.O_RDONLY, 0)
+	if err == nil {
+		f.file = file
+	}
+	return err
 }
 
 // readPacked reads the summary and the segment's footer that is in it.

@@ -413,13 +413,11 @@ func (l *Log) keepOpen(s *segment, f *form) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	switch {
-	case f.refs.Load() == 1 || f.file != nil:
-	case f.tier == Hot:
+	case f.refs.Load() == 1:
+	case f.tier == Warm:
+		_ = l.openFile(f)
+	case f.file == nil:
 		_ = l.openHot(s, f)
-	default:
-		if file, err := l.o.FS.OpenFile(f.name, os.O_RDONLY, 0); err == nil {
-			f.file = file
-		}
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"slices"
 
 	"github.com/bop-platform/bop/modules/aof/internal/zframe"
@@ -175,12 +174,13 @@ func (l *Log) verifyPacked(ctx context.Context, r *Report, c *checked) error {
 	if c.f.tier == Cold {
 		src = &windowReader{rangeReader: rangeReader{ctx, l.bucket(), c.f.name}, size: c.f.bytes}
 	} else {
-		file, err := l.o.FS.OpenFile(c.f.name, os.O_RDONLY, 0)
+		c.f.mu.Lock()
+		err := l.openFile(c.f)
+		src = c.f.file
+		c.f.mu.Unlock()
 		if err != nil {
 			return err
 		}
-		defer file.Close()
-		src = file
 	}
 	_, foot, err := readPacked(src, c.f.name, c.f.bytes)
 	if err == nil {
