@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"net/url"
 	"text/tabwriter"
+	"time"
 
+	"github.com/bop-platform/bop/apps/bop/internal/admin"
 	"github.com/bop-platform/bop/apps/bop/internal/cluster"
 )
 
@@ -21,13 +23,16 @@ type clusterCmd struct {
 	Rescue   clusterRescueCmd   `cmd:"" help:"Go on with one node when a majority is lost for good."`
 }
 
-type clusterStatusCmd struct{ remoteFlags }
+type clusterStatusCmd struct {
+	remoteFlags
+	Wait time.Duration `name:"wait" placeholder:"DURATION" help:"Wait until writes can be made and every node is reachable and has what was committed when the wait began; fail if that takes longer."`
+}
 
 func (c *clusterStatusCmd) Help() string {
 	return `Any node can be asked: it asks the leader, or tells what it knows itself if there is none.
 
-Example:
-  bop cluster status --http 127.0.0.1:7070 --json`
+Example, between the restarts of two nodes:
+  bop cluster status --http 127.0.0.1:7070 --wait 1m`
 }
 
 func (c *clusterStatusCmd) Run(ctx context.Context, e *env) error {
@@ -35,17 +40,59 @@ func (c *clusterStatusCmd) Run(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
+	look := c.look
+	if c.Wait > 0 {
+		look = c.settle
+	}
+	text, s, err := look(ctx, client)
+	if s != nil {
+		err = errors.Join(c.print(e, text, s), err)
+	}
+	return err
+}
+
+func (c *clusterStatusCmd) look(ctx context.Context, client *admin.Client) ([]byte, *cluster.Status, error) {
 	text, err := client.Cluster(ctx)
 	if err != nil {
-		return err
-	}
-	if c.JSON {
-		_, err := e.out.Write(text)
-		return err
+		return nil, nil, err
 	}
 	var s cluster.Status
 	if err := json.Unmarshal(text, &s); err != nil {
-		return fmt.Errorf("reading the server's answer: %w", err)
+		return nil, nil, fmt.Errorf("reading the server's answer: %w", err)
+	}
+	return text, &s, nil
+}
+
+// settle looks again and again until the cluster is whole, and returns what it saw last. A server that can't be asked may
+// be starting.
+func (c *clusterStatusCmd) settle(ctx context.Context, client *admin.Client) (text []byte, s *cluster.Status, err error) {
+	ctx, cancel := context.WithTimeout(ctx, c.Wait)
+	defer cancel()
+	var goal uint64 // what every node has to have
+	for {
+		t, now, err := c.look(ctx, client)
+		if err == nil {
+			text, s = t, now
+			if goal == 0 && s.Writable {
+				goal = s.Commit
+			}
+			err = s.Settled(goal)
+		}
+		if err == nil {
+			return text, s, nil
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return text, s, fmt.Errorf("not after %v: %w", c.Wait, err)
+		}
+	}
+}
+
+func (c *clusterStatusCmd) print(e *env, text []byte, s *cluster.Status) error {
+	if c.JSON {
+		_, err := e.out.Write(text)
+		return err
 	}
 	w := tabwriter.NewWriter(e.out, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(w, "NODE\tROLE\tREACHABLE\tLAG\tRAFT\tPG\tMYSQL\tHTTP")
@@ -60,10 +107,10 @@ func (c *clusterStatusCmd) Run(ctx context.Context, e *env) error {
 		return err
 	}
 	if s.Writable {
-		_, err = fmt.Fprintf(e.out, "\nWrites go to %s (term %d, committed up to %d).\n", s.Leader, s.Term, s.Commit)
+		_, err := fmt.Fprintf(e.out, "\nWrites go to %s (term %d, committed up to %d).\n", s.Leader, s.Term, s.Commit)
 		return err
 	}
-	_, err = fmt.Fprintf(e.out, "\nWrites are unavailable: %s.\n", s.Reason)
+	_, err := fmt.Fprintf(e.out, "\nWrites are unavailable: %s.\n", s.Reason)
 	return err
 }
 

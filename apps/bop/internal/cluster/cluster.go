@@ -53,6 +53,8 @@ type Node struct {
 	HTTP  string `json:"http,omitempty"`
 	// Learner: it isn't to vote, however far it is.
 	Learner bool `json:"learner,omitempty"`
+	// Removed: it was one, and isn't any more.
+	Removed bool `json:"removed,omitempty"`
 }
 
 // nodesSpace is where the system database has the nodes, by name.
@@ -70,6 +72,10 @@ type Cluster struct {
 	wg        sync.WaitGroup
 	changed   chan struct{} // one letter: the system database has changed
 	joined    bool          // the server has joined its cluster just now
+	altering  sync.Mutex    // held while the leader changes a node's entry
+	alone     time.Time     // since when no leader is known; only follow uses it
+	removed   chan struct{} // closed when this node isn't a member any more
+	ending    sync.Once
 
 	mu    sync.Mutex
 	host  *sqlite.Host
@@ -81,7 +87,7 @@ type Cluster struct {
 
 // Open connects the server with its cluster, which it makes or joins if the folder belongs to none yet, and opens the log.
 func Open(ctx context.Context, o Options) (_ *Cluster, err error) {
-	c := &Cluster{o: o, nodes: map[string]Node{}, admitting: map[string]bool{}, changed: make(chan struct{}, 1)}
+	c := &Cluster{o: o, nodes: map[string]Node{}, admitting: map[string]bool{}, changed: make(chan struct{}, 1), removed: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	defer func() {
 		if err != nil {
@@ -193,22 +199,34 @@ func (c *Cluster) SystemChanged() {
 
 // follow keeps the addresses of the peers, and this node's own entry, up to date.
 func (c *Cluster) follow() {
-	again := time.NewTicker(time.Second)
-	defer again.Stop()
 	for {
 		if err := c.look(); err != nil && c.ctx.Err() == nil {
 			c.o.Logger.Warn("looking after the nodes of the cluster failed, it is tried again", "err", err)
 		}
+		c.noteRemoval()
+		again := time.NewTimer(c.pace())
 		select {
 		case <-c.ctx.Done():
 			return
 		case <-c.changed:
 		case <-again.C:
-			if c.registered() {
-				again.Reset(10 * time.Second)
-			}
 		}
+		again.Stop()
 	}
+}
+
+// pace is how long it takes until the next look, if nothing changes in the system database.
+func (c *Cluster) pace() time.Duration {
+	c.mu.Lock()
+	leaving := c.nodes[c.o.Node].Removed
+	c.mu.Unlock()
+	switch id, _ := c.leader(); {
+	case leaving:
+		return 100 * time.Millisecond
+	case id == 0 || !c.registered():
+		return time.Second
+	}
+	return 10 * time.Second
 }
 
 // look reads the nodes, tells the transport, and registers this one if it isn't there as it is.
@@ -250,6 +268,11 @@ func (c *Cluster) look() error {
 			return fmt.Errorf("writing %s: %w", identityFile, err)
 		}
 	}
+	for name, n := range nodes {
+		if n.Removed && !c.has(name) {
+			c.transport.SetPeer(NodeID(name), "")
+		}
+	}
 	c.admitAll()
 	if c.registered() || !c.member() {
 		return nil
@@ -262,19 +285,22 @@ func (c *Cluster) registered() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	want := c.self
-	want.Learner = c.nodes[want.Name].Learner
-	return c.nodes[want.Name] == want
+	known := c.nodes[want.Name]
+	want.Learner = known.Learner
+	return known.Removed || known == want
 }
 
 // member tells whether this node is one of the group's members, as far as it knows.
-func (c *Cluster) member() bool {
+func (c *Cluster) member() bool { return c.has(c.o.Node) }
+
+// has tells whether a node is one of the group's members.
+func (c *Cluster) has(name string) bool {
 	g := c.log.Group()
 	if g == nil {
 		return false
 	}
 	s := g.Status()
-	own := NodeID(c.o.Node)
-	return slices.Contains(s.Voters, own) || slices.Contains(s.Learners, own)
+	return slices.Contains(s.Voters, NodeID(name)) || slices.Contains(s.Learners, NodeID(name))
 }
 
 // addresses are where the other nodes are: what this node's own settings say wins.
@@ -289,7 +315,7 @@ func (c *Cluster) addresses() map[string]string {
 		all[name] = n.Raft
 	}
 	maps.Copy(all, c.o.Initial)
-	delete(all, c.o.Node)
+	maps.DeleteFunc(all, func(name, _ string) bool { return name == c.o.Node || c.nodes[name].Removed && !c.has(name) })
 	return all
 }
 

@@ -38,8 +38,10 @@ func newInside(c *Cluster) *inside {
 	i := &inside{c: c, listener: &streams{conns: make(chan net.Conn), closed: make(chan struct{})}}
 	i.joinsOnly = http.NewServeMux()
 	i.joinsOnly.HandleFunc("POST /join", i.join)
+	i.joinsOnly.HandleFunc("POST /standing", i.standing)
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /join", i.join)
+	mux.HandleFunc("POST /standing", i.standing)
 	mux.HandleFunc("POST /register", i.register)
 	mux.HandleFunc("/", i.administer)
 	i.server = &http.Server{
@@ -186,34 +188,35 @@ func (i *inside) register(w http.ResponseWriter, r *http.Request) {
 		if i.c.host == nil {
 			return nil, errors.New("this server is still starting")
 		}
-		if _, err := i.c.memberID(n.Name); err != nil {
-			return nil, &refusedError{err.Error()}
-		}
-		return struct{}{}, i.c.put(ctx, n)
+		return struct{}{}, i.c.enroll(ctx, n)
 	})
 }
 
 // onLeader has a request about a node served by the leader.
 func (i *inside) onLeader(w http.ResponseWriter, r *http.Request, do func(context.Context, Node) (any, error)) {
 	c := i.c
+	i.reply(w, r, func(ctx context.Context, n Node) (any, error) {
+		id, own := c.leader()
+		switch {
+		case own:
+			return do(ctx, n)
+		case id == 0 || r.Header.Get(passedOn) != "":
+			return nil, &sqlite.NotLeaderError{}
+		}
+		answer := json.RawMessage{}
+		err := post(ctx, func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dialLeader(ctx, streamHTTP) }, r.URL.Path, n, &answer, true)
+		return answer, err
+	})
+}
+
+// reply answers a request about a node.
+func (i *inside) reply(w http.ResponseWriter, r *http.Request, do func(context.Context, Node) (any, error)) {
 	var n Node
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10)).Decode(&n); err != nil || n.Name == "" || n.Raft == "" {
 		http.Error(w, "a node has a name and an address", http.StatusBadRequest)
 		return
 	}
-	id, own := c.leader()
-	var out any
-	var err error
-	switch {
-	case own:
-		out, err = do(r.Context(), n)
-	case id == 0 || r.Header.Get(passedOn) != "":
-		err = &sqlite.NotLeaderError{}
-	default:
-		answer := json.RawMessage{}
-		err = post(r.Context(), func(ctx context.Context, _, _ string) (net.Conn, error) { return c.dialLeader(ctx, streamHTTP) }, r.URL.Path, n, &answer, true)
-		out = answer
-	}
+	out, err := do(r.Context(), n)
 	if err != nil {
 		status := http.StatusServiceUnavailable
 		var refused *refusedError

@@ -120,7 +120,7 @@ func (c *Cluster) register(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if _, own := c.leader(); own {
-		return ignoreNotLeader(c.put(ctx, self))
+		return ignoreNotLeader(c.enroll(ctx, self))
 	}
 	if id, _ := c.leader(); id == 0 {
 		return nil // it is tried again when there is one
@@ -152,10 +152,13 @@ func (c *Cluster) takeIn(ctx context.Context, n Node) (*joined, error) {
 	if host == nil {
 		return nil, errors.New("this server is still starting")
 	}
-	if n.Name == self.Name || there && known.Raft != n.Raft && c.reachable(n.Name) {
+	if n.Name == self.Name || there && !known.Removed && known.Raft != n.Raft && c.reachable(n.Name) {
 		return nil, &refusedError{fmt.Sprintf("the cluster has a node %s already: choose another --node, or remove that one with bop cluster remove %s", n.Name, n.Name)}
 	}
-	if err := c.put(ctx, n); err != nil {
+	if err := c.alter(ctx, n.Name, func(known *Node) error {
+		*known = n
+		return nil
+	}); err != nil {
 		return nil, err
 	}
 	c.transport.SetPeer(NodeID(n.Name), n.Raft)
@@ -166,7 +169,8 @@ func (c *Cluster) takeIn(ctx context.Context, n Node) (*joined, error) {
 	return &joined{peers}, nil
 }
 
-// admitAll makes the nodes members that the system database names and the group doesn't have, or has without a vote.
+// admitAll makes the nodes members that the system database names and the group doesn't have, or has without a vote, and
+// takes out those that are to be removed.
 func (c *Cluster) admitAll() {
 	g := c.log.Group()
 	s := g.Status()
@@ -177,12 +181,17 @@ func (c *Cluster) admitAll() {
 	defer c.mu.Unlock()
 	for name, n := range c.nodes {
 		id := NodeID(name)
-		if slices.Contains(s.Voters, id) || n.Learner || c.admitting[name] {
+		member := slices.Contains(s.Voters, id)
+		do := c.admit
+		if n.Removed {
+			member, do = !c.has(name), c.expel
+		}
+		if member || n.Learner && !n.Removed || c.admitting[name] {
 			continue
 		}
 		c.admitting[name] = true
 		c.wg.Go(func() {
-			c.admit(name)
+			do(name)
 			c.mu.Lock()
 			delete(c.admitting, name)
 			c.mu.Unlock()
@@ -214,8 +223,8 @@ func (c *Cluster) admit(name string) {
 func (c *Cluster) named(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_, there := c.nodes[name]
-	return there
+	n, there := c.nodes[name]
+	return there && !n.Removed
 }
 
 // reachable tells whether the leader has heard of a node lately.

@@ -38,6 +38,24 @@ type Member struct {
 	Reachable bool   `json:"reachable"` // heard of lately
 }
 
+// Settled is nil if writes can be made and every node is there and has the log up to an index, and says what is missing.
+func (s *Status) Settled(index uint64) error {
+	if !s.Writable {
+		return fmt.Errorf("writes are unavailable: %s", s.Reason)
+	}
+	for _, n := range s.Nodes {
+		switch {
+		case !n.Reachable:
+			return fmt.Errorf("%s can't be reached", n.ID)
+		case n.Snapshot:
+			return fmt.Errorf("%s is being sent a snapshot", n.ID)
+		case n.Match < index:
+			return fmt.Errorf("%s is %d entries behind", n.ID, n.Lag)
+		}
+	}
+	return nil
+}
+
 // ErrUnknownNode: the cluster has no such node.
 var ErrUnknownNode = errors.New("no such node in the cluster")
 
@@ -164,7 +182,10 @@ func (c *Cluster) memberID(name string) (raft.NodeID, error) {
 
 // Add adds a node that waits at an address: as a learner, which becomes a voter when it has caught up unless learner is set.
 func (c *Cluster) Add(ctx context.Context, name, address string, learner bool) error {
-	if err := c.put(ctx, Node{Name: name, Raft: address, Learner: learner}); err != nil {
+	if err := c.alter(ctx, name, func(n *Node) error {
+		*n = Node{Name: name, Raft: address, Learner: learner}
+		return nil
+	}); err != nil {
 		return err
 	}
 	c.transport.SetPeer(NodeID(name), address)
@@ -180,32 +201,13 @@ func (c *Cluster) Promote(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	n := c.nodes[name]
-	c.mu.Unlock()
-	if n.Learner {
-		n.Learner = false
-		if err := c.put(ctx, n); err != nil {
-			return err
-		}
+	if err := c.alter(ctx, name, func(n *Node) error {
+		n.Name, n.Learner = name, false
+		return nil
+	}); err != nil {
+		return err
 	}
 	return c.log.Group().AddMember(ctx, id)
-}
-
-// Remove takes a node out. The leader may remove itself; the others elect another.
-func (c *Cluster) Remove(ctx context.Context, name string) error {
-	id, err := c.memberID(name)
-	if err != nil {
-		return err
-	}
-	s := c.log.Group().Status()
-	if len(s.Voters) == 1 && s.Voters[0] == id {
-		return fmt.Errorf("%s is the only voter: without it there is no cluster", name)
-	}
-	if err := c.host.Put(ctx, nodesSpace, name, nil); err != nil {
-		return err
-	}
-	return c.log.Group().Change(ctx, raft.Change{Node: id, Kind: raft.Remove})
 }
 
 // Transfer hands leadership over to a node, or to the one that is furthest if name is "".

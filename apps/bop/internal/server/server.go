@@ -81,6 +81,8 @@ func Run(ctx context.Context, o Options) (err error) {
 		return nil
 	case err := <-s.failed:
 		return err
+	case <-s.cluster.Removed():
+		return s.cluster.RemovedError()
 	}
 }
 
@@ -184,6 +186,9 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	if err != nil {
 		return fmt.Errorf("opening data folder %s: %w", s.o.DataDir, err)
+	}
+	if err := s.cluster.Check(ctx, s.host); err != nil {
+		return err
 	}
 	for _, damage := range s.host.Damage() {
 		s.log.Error("the log is damaged", "err", damage)
