@@ -5,7 +5,7 @@ GO      ?= go
 BIN     := bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint bench conformance cluster soak fuzz s3test simulate release-check tidy clean
+.PHONY: help run build test lint bench conformance cluster walkthrough soak fuzz s3test simulate release-check tidy clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ simulate: ## Run simulated Raft clusters with thousands of seeds (SEEDS=400 of e
 
 cluster: build ## Break three servers under load and check their histories (DURATION=2m SEED=1)
 	$(GO) run ./tools/cluster -bop $(BIN)/bop -duration $(or $(DURATION),2m) -seed $(or $(SEED),1)
+
+walkthrough: build ## Run the procedures of docs/operations.md as they are written
+	$(GO) run ./tools/walkthrough -bop $(BIN)/bop docs/operations.md
 
 soak: build ## Kill a server 1,000 times, and break a cluster for 30 minutes, under load
 	$(GO) run ./tools/killer -bop $(BIN)/bop -kills 1000

@@ -38,6 +38,14 @@ func (c *Cluster) Remove(ctx context.Context, name string) error {
 	if len(s.Voters) == 1 && s.Voters[0] == id {
 		return fmt.Errorf("%s is the only voter: without it there is no cluster", name)
 	}
+	c.mu.Lock()
+	c.admitting[name] = true // nobody else goes on with it meanwhile
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		delete(c.admitting, name)
+		c.mu.Unlock()
+	}()
 	if err := c.alter(ctx, name, func(n *Node) error {
 		n.Name, n.Removed = name, true
 		return nil
