@@ -47,6 +47,7 @@ type Group struct {
 	clock     int             // ticks that have passed
 	heard     map[NodeID]int  // when a leader last saw that another member is active, by clock
 	idle      int             // ticks since a leader has published what it knows of the others
+	notices   notices
 
 	// Owned by the host's writer.
 	hard HardState // as the group wants it on disk
@@ -352,7 +353,7 @@ func (g *Group) dispatch() {
 			w.traced = nil // with the first: which of them has which proposal doesn't matter to a trace
 		}
 	}
-	g.send(w.sends)
+	g.deliver(g.hold(w.sends))
 	for _, m := range w.applies {
 		g.applier.add(task{m: m})
 	}
@@ -377,8 +378,8 @@ func (g *Group) dispatchLease() {
 	g.effective.Store(g.r.applied.Index)
 }
 
-// send hands messages to the transport: those to one member together.
-func (g *Group) send(list []*pb.Message) {
+// deliver hands messages to the transport: those to one member together.
+func (g *Group) deliver(list []*pb.Message) {
 	for len(list) > 0 {
 		to := list[0].GetTo()
 		batch := make([]Message, 0, len(list))

@@ -244,7 +244,7 @@ func (g *Group) answered(done *pb.Message) {
 		}
 	}
 	if len(others) > 0 {
-		g.send(others)
+		g.deliver(others)
 	}
 	entries := len(done.GetEntries()) > 0
 	if len(own) == 0 && !entries {
