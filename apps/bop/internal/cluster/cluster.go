@@ -144,7 +144,7 @@ func (c *Cluster) identify(ctx context.Context) (*identity, error) {
 		if id.Node != o.Node {
 			return nil, fmt.Errorf("data folder %s belongs to node %s, not to %s: start it with --node %s, or give another --data-dir", o.Dir, id.Node, o.Node, id.Node)
 		}
-		return id, nil
+		return id, id.agrees(o)
 	}
 	switch {
 	case o.Join != "" && len(o.Initial) > 0:
@@ -156,7 +156,7 @@ func (c *Cluster) identify(ctx context.Context) (*identity, error) {
 		if o.Initial[o.Node] == "" {
 			return nil, fmt.Errorf("--initial-cluster doesn't name this node, %s: it lists %v", o.Node, slices.Sorted(maps.Keys(o.Initial)))
 		}
-		id = founder(o.Node, o.Name, o.Initial)
+		id = founder(o.Node, o.Name, slices.Collect(maps.Keys(o.Initial)))
 	default:
 		id = alone(o.Node)
 	}

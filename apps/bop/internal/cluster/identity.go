@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,12 +99,30 @@ func alone(node string) *identity {
 
 // founder is the identity of one of the servers that begin a cluster together. All of them find the same cluster id, from
 // its name and theirs.
-func founder(node, clusterName string, peers map[string]string) *identity {
-	names := make([]string, 0, len(peers))
-	for name := range peers {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+func founder(node, clusterName string, names []string) *identity {
+	names = slices.Sorted(slices.Values(names))
 	sum := sha256.Sum256([]byte("bop cluster\n" + clusterName + "\n" + strings.Join(names, "\n")))
 	return &identity{Cluster: hex.EncodeToString(sum[:16]), Node: node, Voters: names}
+}
+
+// agrees is an error if --initial-cluster begins another cluster than the one that the folder belongs to. A list of nothing
+// but servers that the folder knows only says where they are, whoever of them began the cluster.
+func (id *identity) agrees(o *Options) error {
+	if len(o.Initial) == 0 || founder(o.Node, o.Name, slices.Collect(maps.Keys(o.Initial))).Cluster == id.Cluster {
+		return nil
+	}
+	if len(id.Voters) > 1 && founder(o.Node, o.Name, id.Voters).Cluster != id.Cluster {
+		return fmt.Errorf("data folder %s belongs to a cluster that was begun with another --cluster-name than %s: give that one, or another --data-dir", o.Dir, o.Name)
+	}
+	var strangers []string
+	for _, name := range slices.Sorted(maps.Keys(o.Initial)) {
+		if _, known := id.Peers[name]; !known && name != id.Node && !slices.Contains(id.Voters, name) {
+			strangers = append(strangers, name)
+		}
+	}
+	if len(strangers) == 0 {
+		return nil
+	}
+	return fmt.Errorf("data folder %s belongs to a cluster that doesn't have %s: --initial-cluster begins a cluster, and only where folders are empty: leave it out and start further servers with --join, or give another --data-dir",
+		o.Dir, strings.Join(strangers, ", "))
 }
