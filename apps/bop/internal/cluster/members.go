@@ -175,6 +175,7 @@ func (c *Cluster) memberID(name string) (raft.NodeID, error) {
 		for _, v := range slices.Concat(s.Voters, s.Learners) {
 			names = append(names, c.name(v))
 		}
+		slices.Sort(names)
 		return 0, fmt.Errorf("%w: %s; it has %s", ErrUnknownNode, name, strings.Join(names, ", "))
 	}
 	return id, nil

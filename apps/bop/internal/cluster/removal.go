@@ -27,7 +27,8 @@ func (e *RemovedError) Error() string {
 // newsPatience is how long a node that is removed is given to hear of it from the log.
 const newsPatience = 2 * time.Second
 
-// Remove takes a node out. The leader may remove itself; the others elect another.
+// Remove takes a node out. It is called on the leader, which may be the one: it hands over first, and the next leader goes
+// on with it.
 func (c *Cluster) Remove(ctx context.Context, name string) error {
 	id, err := c.memberID(name)
 	if err != nil {
@@ -52,6 +53,9 @@ func (c *Cluster) Remove(ctx context.Context, name string) error {
 	}); err != nil {
 		return err
 	}
+	if id == s.Node {
+		return c.leave(ctx)
+	}
 	told := g.Status().Commit
 	wait, cancel := context.WithTimeout(ctx, newsPatience)
 	defer cancel()
@@ -63,6 +67,25 @@ func (c *Cluster) Remove(ctx context.Context, name string) error {
 		return err
 	}
 	return g.Change(ctx, raft.Change{Node: id, Kind: raft.Remove})
+}
+
+// leave hands leadership over and waits until this node is out.
+func (c *Cluster) leave(ctx context.Context) error {
+	if err := c.Transfer(ctx, ""); err != nil {
+		return err
+	}
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	for c.member() {
+		select {
+		case <-c.removed:
+			return nil
+		case <-again.C:
+		case <-ctx.Done():
+			return fmt.Errorf("leadership was handed over, and the next leader hasn't taken %s out yet: %w", c.o.Node, context.Cause(ctx))
+		}
+	}
+	return nil
 }
 
 // alter changes a node's entry in the system database, on the leader. Changes come one after the other.

@@ -29,6 +29,7 @@ type running struct {
 	t *testing.T
 	Addresses
 	dir  string
+	told chan Addresses // what it prints, once it serves
 	stop context.CancelFunc
 	done chan error // Run's error
 }
@@ -36,19 +37,40 @@ type running struct {
 // run starts a server and waits until it serves. It is stopped at the end of the test, if it wasn't before.
 func run(t *testing.T, o Options) *running {
 	t.Helper()
+	r := begin(t, o)
+	r.serves()
+	return r
+}
+
+// serves waits until the server does.
+func (r *running) serves() {
+	r.t.Helper()
+	a, ok := <-r.told
+	if !ok {
+		r.stop()
+		r.t.Fatalf("it doesn't serve: %v", r.ended())
+	}
+	r.Addresses = a
+}
+
+// begin starts a server.
+func begin(t *testing.T, o Options) *running {
 	ctx, stop := context.WithCancel(context.Background())
 	out, in := io.Pipe()
 	o.Out = in
-	r := &running{t: t, dir: o.DataDir, stop: stop, done: make(chan error, 1)}
+	r := &running{t: t, dir: o.DataDir, told: make(chan Addresses, 1), stop: stop, done: make(chan error, 1)}
+	go func() {
+		defer close(r.told)
+		var a Addresses
+		if err := json.NewDecoder(out).Decode(&a); err == nil {
+			r.told <- a
+		}
+	}()
 	go func() {
 		err := Run(ctx, o)
 		in.CloseWithError(io.ErrUnexpectedEOF)
 		r.done <- err
 	}()
-	if err := json.NewDecoder(out).Decode(&r.Addresses); err != nil {
-		stop()
-		t.Fatalf("it doesn't serve: %v", <-r.done)
-	}
 	t.Cleanup(func() {
 		stop()
 		select {

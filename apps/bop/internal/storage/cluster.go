@@ -3,7 +3,6 @@ package storage
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/bop-platform/bop/apps/bop/internal/admin"
 	"github.com/bop-platform/bop/apps/bop/internal/cluster"
@@ -34,7 +33,16 @@ func (c Cluster) Transfer(ctx context.Context, to string) error {
 
 func named(err error) error {
 	if errors.Is(err, cluster.ErrUnknownNode) {
-		return fmt.Errorf("%w: %w", admin.ErrNotFound, err)
+		return unknown{err}
 	}
 	return err
 }
+
+// unknown is an error about a node that there isn't, in its own words.
+type unknown struct{ error }
+
+// Is makes errors.Is(err, admin.ErrNotFound) hold.
+func (unknown) Is(target error) bool { return target == admin.ErrNotFound }
+
+// Unwrap returns the cluster's error.
+func (u unknown) Unwrap() error { return u.error }
