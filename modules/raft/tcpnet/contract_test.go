@@ -43,7 +43,7 @@ func (n *network) Open(t *testing.T, id raft.NodeID) raft.Transport {
 	o := n.options(id)
 	o.SpoolDir = filepath.Join(n.dir, strconv.Itoa(int(id)))
 	if old := n.hosts[id]; old != nil {
-		n.earlier += old.Stats().SnapshotReceived
+		n.earlier += old.Stats().SnapshotsReceived.Bytes
 		o.Listen = n.addresses[id]
 	}
 	tr, err := tcpnet.New(o)
@@ -76,7 +76,7 @@ func (n *network) SnapshotBytes() int64 {
 	defer n.mu.Unlock()
 	sum := n.earlier
 	for _, h := range n.hosts {
-		sum += h.Stats().SnapshotReceived
+		sum += h.Stats().SnapshotsReceived.Bytes
 	}
 	return int64(sum)
 }

@@ -37,6 +37,16 @@ func Hello(from, to raft.NodeID) []byte {
 	return hello{low: lowest, high: highest, from: from, to: to}.encode()
 }
 
+// Joining is what a host says first that isn't a member.
+func Joining(from raft.NodeID) []byte {
+	return hello{low: lowest, high: highest, class: Streams, from: from}.encode()
+}
+
+// Answer is what a host says that takes a connection.
+func Answer(low, high uint16, from, to raft.NodeID, c Class) []byte {
+	return hello{low: low, high: high, class: c, from: from, to: to}.encode()
+}
+
 // busy tells whether a snapshot is being received.
 func (s *spool) busy() bool {
 	s.mu.Lock()

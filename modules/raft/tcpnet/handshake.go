@@ -37,6 +37,9 @@ const (
 )
 
 func (c Class) String() string {
+	if c >= classes {
+		return "unknown"
+	}
 	return [...]string{"messages", "heartbeats", "snapshots", "streams"}[c]
 }
 
@@ -50,9 +53,11 @@ const (
 	wrongVersion
 	notAllowed
 	refused
+	full
 )
 
-var reasons = [...]error{wrongCluster: ErrWrongCluster, wrongNode: ErrWrongNode, wrongVersion: ErrVersion, notAllowed: ErrNotAllowed, refused: ErrNoStreams}
+var reasons = [...]error{wrongCluster: ErrWrongCluster, wrongNode: ErrWrongNode, wrongVersion: ErrVersion, notAllowed: ErrNotAllowed,
+	refused: ErrNoStreams, full: ErrFull}
 
 // hello is what each side says first. The dialling side names the versions that it speaks; the other one the version
 // that it chose, twice, and a status.
@@ -214,10 +219,16 @@ func (t *Transport) introduce(ctx context.Context, raw net.Conn, to raft.NodeID,
 		return nil, ErrWrongCluster
 	case h.from != to || h.to != t.o.Node:
 		return nil, fmt.Errorf("%w: host %d", ErrWrongNode, h.from)
-	case h.low != h.high || h.high < lowest || h.high > highest:
-		return nil, fmt.Errorf("%w: it chose %d", ErrVersion, h.high)
 	}
-	return conn, nil
+	return conn, h.chose()
+}
+
+// chose tells whether an answer names a version that this package speaks.
+func (h hello) chose() error {
+	if h.low != h.high || h.high < lowest || h.high > highest {
+		return fmt.Errorf("%w: it chose %d", ErrVersion, h.high)
+	}
+	return nil
 }
 
 // exchange says hello and reads the answer.
@@ -237,18 +248,17 @@ func exchange(conn net.Conn, own hello) (hello, error) {
 	return h, nil
 }
 
-// welcome is the accepting side of introduce.
-func (t *Transport) welcome(ctx context.Context, raw net.Conn) (net.Conn, hello, error) {
-	conn, err := t.secure(ctx, raw, "")
-	if err != nil {
-		return nil, hello{}, err
+// welcome is the accepting side of introduce. place is where a connection takes up room that was accepted; it is to be
+// given back by receiving from it.
+func (t *Transport) welcome(ctx context.Context, raw net.Conn) (conn net.Conn, h hello, place chan struct{}, err error) {
+	if conn, err = t.secure(ctx, raw, ""); err != nil {
+		return nil, hello{}, nil, err
 	}
-	h, err := readHello(conn)
-	if err != nil {
-		return nil, h, err
+	if h, err = readHello(conn); err != nil {
+		return nil, h, nil, err
 	}
 	if h.class >= classes || h.from == 0 {
-		return nil, h, fmt.Errorf("%w: class %d of host %d", ErrProtocol, h.class, h.from)
+		return nil, h, nil, fmt.Errorf("%w: class %d of host %d", ErrProtocol, h.class, h.from)
 	}
 	answer := hello{low: highest, high: highest, class: h.class, cluster: t.o.Cluster, from: t.o.Node, to: h.from}
 	switch {
@@ -273,6 +283,18 @@ func (t *Transport) welcome(ctx context.Context, raw net.Conn) (net.Conn, hello,
 			answer.status = notAllowed
 		}
 	}
+	if answer.status == accepted { // room is only for those who may have it
+		places := t.connected
+		if h.class == Streams {
+			places = t.streaming
+		}
+		select {
+		case places <- struct{}{}:
+			place = places
+		default:
+			answer.status = full
+		}
+	}
 	if answer.status == accepted {
 		answer.low = min(h.high, highest)
 		answer.high = answer.low
@@ -282,27 +304,30 @@ func (t *Transport) welcome(ctx context.Context, raw net.Conn) (net.Conn, hello,
 	if _, werr := conn.Write(answer.encode()); err == nil {
 		err = werr
 	}
-	return conn, h, err
+	return conn, h, place, err
 }
 
-// accept serves a connection that somebody made, to its end. leave gives up its place among the connections.
-func (t *Transport) accept(raw net.Conn, leave func()) {
+// accept serves a connection that somebody made, to its end. greeted gives up its place among the handshakes.
+func (t *Transport) accept(raw net.Conn, greeted func()) {
 	defer raw.Close()
 	ctx, cancel := context.WithTimeout(t.ctx, t.o.DialTimeout)
 	stop := context.AfterFunc(ctx, func() { raw.Close() })
-	conn, h, err := t.welcome(ctx, raw)
+	conn, h, place, err := t.welcome(ctx, raw)
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}
 	cancel()
+	if place != nil {
+		defer func() { <-place }()
+	}
+	greeted()
 	if err != nil {
 		if t.ctx.Err() == nil {
-			t.o.Logger.Warn("raft: refused a connection", "remote", raw.RemoteAddr().String(), "peer", uint64(h.from), "error", err)
+			t.o.Logger.Warn("raft: refused a connection", "remote", raw.RemoteAddr().String(), "peer", uint64(h.from), "class", h.class.String(), "error", err)
 		}
 		return
 	}
 	if h.class == Streams {
-		leave()
 		t.stream(conn, raw, h)
 		return
 	}

@@ -34,7 +34,6 @@ type counters struct {
 	sent, received           [Snapshots]atomic.Uint64
 	connects                 [classes]atomic.Uint64
 	dropped                  [losses]atomic.Uint64
-	bodySent, bodyReceived   atomic.Uint64
 }
 
 // Traffic is what went in one direction, or came, in one class.
@@ -47,16 +46,19 @@ type Traffic struct {
 type Stats struct {
 	Sent, Received [4]Traffic // by Class
 	Connects       [4]uint64  // connections made by this host, by Class
+	Streams        int        // that others have opened and that are open now
 	Dropped        [4]uint64  // messages, by Loss
-	// SnapshotSent and SnapshotReceived are bytes of snapshots' bodies.
-	SnapshotSent, SnapshotReceived uint64
-	Queued                         map[raft.NodeID]int // bytes, about, that wait for each peer
+	// SnapshotsSent and SnapshotsReceived are of those that have come to an end, but for the bytes; Transfers are under way.
+	SnapshotsSent, SnapshotsReceived SnapshotSums
+	Transfers                        []Transfer
+	Queued                           map[raft.NodeID]int // bytes, about, that wait for each peer
 }
 
 // Stats returns the transport's figures.
 func (t *Transport) Stats() Stats {
 	c := &t.counters
-	s := Stats{Queued: map[raft.NodeID]int{}, SnapshotSent: c.bodySent.Load(), SnapshotReceived: c.bodyReceived.Load()}
+	s := Stats{Queued: map[raft.NodeID]int{}, SnapshotsSent: t.sending.sum(), SnapshotsReceived: t.taking.sum(),
+		Transfers: append(t.sending.list(), t.taking.list()...), Streams: len(t.streaming)}
 	for i := range classes {
 		s.Sent[i].Bytes, s.Received[i].Bytes, s.Connects[i] = c.sentBytes[i].Load(), c.receivedBytes[i].Load(), c.connects[i].Load()
 		if i < Snapshots {
@@ -103,7 +105,7 @@ func (t *Transport) counted(conn net.Conn, c Class) net.Conn {
 // observe registers the metrics, which are read from Stats.
 func (t *Transport) observe() (metric.Registration, error) {
 	m := t.o.MeterProvider.Meter("github.com/bop-platform/bop/modules/raft/tcpnet")
-	var errs [5]error
+	var errs [11]error
 	bytes, err := m.Int64ObservableCounter("bop_raft_transport", metric.WithUnit("By"),
 		metric.WithDescription("Bytes to and from peers, without what TLS and TCP add."))
 	errs[0] = err
@@ -117,6 +119,23 @@ func (t *Transport) observe() (metric.Registration, error) {
 	errs[3] = err
 	dropped, err := m.Int64ObservableCounter("bop_raft_transport_dropped", metric.WithDescription("Messages lost before they were sent."))
 	errs[4] = err
+	streams, err := m.Int64ObservableGauge("bop_raft_transport_streams", metric.WithDescription("Streams that peers have opened."))
+	errs[5] = err
+	bodies, err := m.Int64ObservableCounter("bop_raft_transport_snapshot", metric.WithUnit("By"),
+		metric.WithDescription("Bytes of snapshots' bodies to and from peers."))
+	errs[6] = err
+	snapshots, err := m.Int64ObservableCounter("bop_raft_transport_snapshots",
+		metric.WithDescription("Snapshots to and from peers, by outcome: installed, or failed (of those received also: broken off)."))
+	errs[7] = err
+	resumed, err := m.Int64ObservableCounter("bop_raft_transport_snapshots_resumed",
+		metric.WithDescription("Times that a snapshot went on where it was cut off."))
+	errs[8] = err
+	done, err := m.Int64ObservableGauge("bop_raft_transport_snapshot_done", metric.WithUnit("By"),
+		metric.WithDescription("Bytes that the receiver has of a snapshot under way."))
+	errs[9] = err
+	total, err := m.Int64ObservableGauge("bop_raft_transport_snapshot_size", metric.WithUnit("By"),
+		metric.WithDescription("Bytes of a snapshot under way."))
+	errs[10] = err
 	for _, err := range errs {
 		if err != nil {
 			return nil, err
@@ -139,12 +158,33 @@ func (t *Transport) observe() (metric.Registration, error) {
 				o.ObserveInt64(messages, int64(s.Sent[i].Messages), out)
 			}
 		}
+		o.ObserveInt64(streams, int64(s.Streams), with())
+		for direction, x := range map[string]SnapshotSums{"in": s.SnapshotsReceived, "out": s.SnapshotsSent} {
+			way := attribute.String("direction", direction)
+			o.ObserveInt64(bodies, int64(x.Bytes), with(way))
+			o.ObserveInt64(snapshots, int64(x.Installed), with(way, attribute.String("outcome", "installed")))
+			o.ObserveInt64(snapshots, int64(x.Failed), with(way, attribute.String("outcome", "failed")))
+			o.ObserveInt64(resumed, int64(x.Resumed), with(way))
+		}
+		for _, x := range s.Transfers {
+			way := "out"
+			if x.Incoming {
+				way = "in"
+			}
+			which := with(attribute.String("direction", way), attribute.Int64("group", int64(x.Group)), peerAttribute(x.Peer))
+			o.ObserveInt64(done, x.Done, which)
+			o.ObserveInt64(total, x.Total, which)
+		}
 		for i, n := range s.Dropped {
 			o.ObserveInt64(dropped, int64(n), with(attribute.String("reason", Loss(i).String())))
 		}
 		for id, n := range s.Queued {
-			o.ObserveInt64(queue, int64(n), with(attribute.String("peer", strconv.FormatUint(uint64(id), 10))))
+			o.ObserveInt64(queue, int64(n), with(peerAttribute(id)))
 		}
 		return nil
-	}, bytes, messages, queue, reconnects, dropped)
+	}, bytes, messages, queue, reconnects, dropped, streams, bodies, snapshots, resumed, done, total)
+}
+
+func peerAttribute(id raft.NodeID) attribute.KeyValue {
+	return attribute.String("peer", strconv.FormatUint(uint64(id), 10))
 }

@@ -38,6 +38,8 @@ var (
 	ErrBusy = errors.New("tcpnet: peer takes no further snapshot at present")
 	// ErrNoStreams: the host takes no streams.
 	ErrNoStreams = errors.New("tcpnet: host takes no streams")
+	// ErrFull: the host has as many streams, or connections, as it may. It takes more when some have ended.
+	ErrFull = errors.New("tcpnet: host takes no more at present")
 	// ErrChanged: the body that the peer has isn't the one that was sent. It is sent again from its start.
 	ErrChanged = errors.New("tcpnet: snapshot arrived with other bytes than were sent")
 )
@@ -76,7 +78,8 @@ type Options struct {
 	// MaxMessageBytes bounds a message, about: entries and 32 bytes for each. Longer ones are lost, with an error in the
 	// log. It has to be the same on all hosts. Default 64 MiB, at most 1 GiB.
 	MaxMessageBytes int
-	// MaxConnections bounds the connections that peers have made to this host. Default 1024.
+	// MaxConnections bounds the connections that peers have made to this host, streams not counted, and in addition those
+	// whose handshake is under way. Default 1024.
 	MaxConnections int
 
 	// Accept gets the streams that other members open with Dial, each in a goroutine of its own. It owns them; they are
@@ -85,7 +88,7 @@ type Options struct {
 	// AcceptJoin gets the streams of hosts that aren't members yet (the function Dial), whose certificate was verified like
 	// that of a member. nil refuses them.
 	AcceptJoin func(stream net.Conn, from raft.NodeID)
-	// MaxStreams bounds the streams that are taken at the same time. Default 10,000.
+	// MaxStreams bounds the streams that are taken at the same time: further ones are refused with ErrFull. Default 10,000.
 	MaxStreams int
 
 	// DialTimeout bounds connecting and the handshake, on both sides. Default 5 s.

@@ -31,7 +31,7 @@ const (
 //
 // Errors: a *RemoteError with the text of what the receiver's ReceiveSnapshot returned, the context's, ErrClosed,
 // ErrUnknownPeer, ErrBusy, and what dialling or reading the body ended with.
-func (t *Transport) SendSnapshot(ctx context.Context, to raft.NodeID, m raft.Message, content io.ReadSeeker) error {
+func (t *Transport) SendSnapshot(ctx context.Context, to raft.NodeID, m raft.Message, content io.ReadSeeker) (err error) {
 	t.mu.RLock()
 	closed := t.closed || t.handler == nil
 	if !closed {
@@ -55,9 +55,11 @@ func (t *Transport) SendSnapshot(ctx context.Context, to raft.NodeID, m raft.Mes
 	if err != nil {
 		return &bodyError{err}
 	}
+	x := t.sending.begin(Transfer{Peer: to, Group: b.group, Index: b.at.Index, Total: size})
+	defer func() { x.end(err == nil) }()
 	backoff, failures, furthest := t.o.MinBackoff, 0, int64(0)
 	for {
-		from, err := t.trySnapshot(ctx, to, m, content, size)
+		from, err := t.trySnapshot(ctx, to, m, content, x)
 		if err == nil {
 			return nil
 		}
@@ -93,7 +95,8 @@ func final(err error) bool {
 }
 
 // trySnapshot sends a snapshot on one connection. It returns how much of it the receiver had.
-func (t *Transport) trySnapshot(ctx context.Context, to raft.NodeID, m raft.Message, content io.ReadSeeker, size int64) (from int64, err error) {
+func (t *Transport) trySnapshot(ctx context.Context, to raft.NodeID, m raft.Message, content io.ReadSeeker, x *transfer) (from int64, err error) {
+	size := x.fixed.Total
 	t.mu.RLock()
 	p, address := t.peers[to], ""
 	if p != nil {
@@ -146,7 +149,8 @@ func (t *Transport) trySnapshot(ctx context.Context, to raft.NodeID, m raft.Mess
 	if err := l.write(appendFrame(nil, kindFrom, binary.LittleEndian.AppendUint64(nil, uint64(from)))); err != nil {
 		return from, err
 	}
-	err = t.sendBody(ctx, l, content, size-from, sum, answered)
+	x.from(from)
+	err = t.sendBody(ctx, l, content, size-from, sum, x, answered)
 	var unread *bodyError
 	if errors.As(err, &unread) {
 		return from, err
@@ -195,7 +199,7 @@ func position(content io.ReadSeeker, have, size int64, want [sha256.Size]byte) (
 }
 
 // sendBody sends n bytes in chunks and then their hash, unless it is answered before.
-func (t *Transport) sendBody(ctx context.Context, l *link, content io.Reader, n int64, sum hash.Hash, answered chan reply) error {
+func (t *Transport) sendBody(ctx context.Context, l *link, content io.Reader, n int64, sum hash.Hash, x *transfer, answered chan reply) error {
 	buf := make([]byte, frameHeader+chunkSize)
 	for n > 0 && len(answered) == 0 {
 		chunk := buf[:frameHeader+min(chunkSize, n)]
@@ -211,7 +215,7 @@ func (t *Transport) sendBody(ctx context.Context, l *link, content io.Reader, n 
 			return err
 		}
 		n -= int64(len(chunk) - frameHeader)
-		t.counters.bodySent.Add(uint64(len(chunk) - frameHeader))
+		x.moved(len(chunk) - frameHeader)
 	}
 	if n > 0 {
 		return nil
@@ -295,7 +299,9 @@ func (t *Transport) receiveSnapshot(l *link, from raft.NodeID) error {
 	default:
 		return l.answer(busy, "")
 	}
-	part, err := t.receiveBody(l, b, int64(size))
+	x := t.taking.begin(Transfer{Peer: from, Incoming: true, Group: b.group, Index: b.at.Index, Total: int64(size)})
+	defer func() { x.end(r.installed && r.err == nil) }()
+	part, err := t.receiveBody(l, b, x)
 	if err != nil || part == nil {
 		return err
 	}
@@ -324,7 +330,8 @@ func (t *Transport) report(l *link, err error) error {
 }
 
 // receiveBody fills the body's file. It returns nil if the sender was told that it can't be.
-func (t *Transport) receiveBody(l *link, b body, size int64) (_ *partial, err error) {
+func (t *Transport) receiveBody(l *link, b body, x *transfer) (_ *partial, err error) {
+	size := x.fixed.Total
 	if err := t.spool.sweep(b); err != nil {
 		t.o.Logger.Warn("raft: clearing the folder for snapshots", "error", err)
 	}
@@ -354,13 +361,14 @@ func (t *Transport) receiveBody(l *link, b body, size int64) (_ *partial, err er
 			return nil, l.answer(failed, err.Error())
 		}
 	}
+	x.from(part.size)
 	for {
 		k, p, err := l.next()
 		switch {
 		case err != nil:
 			return nil, err
 		case k == kindChunk && int64(len(p)) <= size-part.size:
-			t.counters.bodyReceived.Add(uint64(len(p)))
+			x.moved(len(p))
 			if _, err := part.Write(p); err != nil {
 				return nil, l.answer(failed, err.Error())
 			}

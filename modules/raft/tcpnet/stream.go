@@ -21,16 +21,17 @@ type closeWriter interface{ CloseWrite() error }
 
 // Stream is a connection of which each direction can be ended by itself.
 type Stream struct {
-	net.Conn
-	forget func() bool
+	net.Conn // counts the bytes
+	half     closeWriter
+	forget   func() bool
 }
 
 // CloseWrite tells the other side that nothing more will come.
 func (s *Stream) CloseWrite() error {
-	if c, ok := s.Conn.(closeWriter); ok {
-		return c.CloseWrite()
+	if s.half == nil {
+		return nil
 	}
-	return nil
+	return s.half.CloseWrite()
 }
 
 // Close closes the stream.
@@ -43,11 +44,12 @@ func (t *Transport) newStream(conn, raw net.Conn) *Stream {
 	if c, ok := raw.(*net.TCPConn); ok {
 		_ = c.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive, Count: 4})
 	}
-	return &Stream{conn, context.AfterFunc(t.ctx, func() { raw.Close() })}
+	half, _ := conn.(closeWriter)
+	return &Stream{t.counted(conn, Streams), half, context.AfterFunc(t.ctx, func() { raw.Close() })}
 }
 
-// Dial opens a stream to another member, whose Options.Accept gets the other end. Errors: ErrUnknownPeer, ErrNoStreams, and
-// those of connecting.
+// Dial opens a stream to another member, whose Options.Accept gets the other end. Errors: ErrUnknownPeer, ErrNoStreams,
+// ErrFull, and those of connecting.
 func (t *Transport) Dial(ctx context.Context, to raft.NodeID) (net.Conn, error) {
 	t.mu.RLock()
 	p := t.peers[to]
@@ -69,13 +71,6 @@ func (t *Transport) Dial(ctx context.Context, to raft.NodeID) (net.Conn, error) 
 
 // stream hands a stream to the application.
 func (t *Transport) stream(conn, raw net.Conn, h hello) {
-	select {
-	case t.streaming <- struct{}{}:
-		defer func() { <-t.streaming }()
-	default:
-		t.o.Logger.Warn("raft: too many streams", "remote", raw.RemoteAddr().String(), "peer", uint64(h.from), "limit", t.o.MaxStreams)
-		return
-	}
 	s := t.newStream(conn, raw)
 	defer s.Close()
 	if h.joins() {
@@ -104,7 +99,7 @@ type Remote struct {
 }
 
 // Dial opens a stream to a member of a cluster of which only an address is known. That member's Options.AcceptJoin gets the
-// other end.
+// other end. Errors: ErrNoStreams, ErrFull, ErrVersion, ErrWrongNode, ErrNotAllowed, and those of connecting.
 func Dial(ctx context.Context, o DialOptions, address string) (net.Conn, Remote, error) {
 	t, err := New(Options{Node: o.Node, TLS: o.TLS, Insecure: o.Insecure, DialTimeout: o.DialTimeout})
 	if err != nil {
@@ -126,8 +121,15 @@ func Dial(ctx context.Context, o DialOptions, address string) (net.Conn, Remote,
 		if err != nil {
 			return nil, Remote{}, err
 		}
+		remote := Remote{h.from, h.cluster}
+		switch err := h.chose(); {
+		case err != nil:
+			return nil, remote, err
+		case h.from == 0 || h.from == o.Node || h.to != o.Node || h.class != Streams:
+			return nil, remote, fmt.Errorf("%w: host %d answers to host %d in class %d", ErrWrongNode, h.from, h.to, h.class)
+		}
 		t.o.Verify = o.Verify
-		return conn, Remote{h.from, h.cluster}, t.verify(conn, h.from)
+		return conn, remote, t.verify(conn, h.from)
 	}()
 	if !stop() && err == nil {
 		err = context.Cause(ctx)

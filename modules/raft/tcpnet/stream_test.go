@@ -18,7 +18,10 @@ func (indifferent) Unreachable(raft.NodeID) {}
 // echo answers a stream with its own bytes, behind a word.
 func echo(word string) func(net.Conn, raft.NodeID) {
 	return func(c net.Conn, _ raft.NodeID) {
-		b, _ := io.ReadAll(c)
+		b, err := io.ReadAll(c)
+		if err != nil {
+			word = err.Error()
+		}
 		c.Write(append([]byte(word), b...))
 	}
 }
@@ -79,6 +82,23 @@ func TestStreams(t *testing.T) {
 		}
 		if _, _, err := tcpnet.Dial(t.Context(), tcpnet.DialOptions{Node: 9}, two.Addr().String()); err == nil {
 			t.Error("it was taken")
+		}
+	})
+	t.Run("their bytes are counted on both sides", func(t *testing.T) {
+		before, other := two.Stats(), one.Stats()
+		c, err := two.Dial(t.Context(), 1)
+		if got := ask(t, c, err); got != "member bytes" {
+			t.Fatalf("%q", got)
+		}
+		after := two.Stats()
+		if n := after.Sent[tcpnet.Streams].Bytes - before.Sent[tcpnet.Streams].Bytes; n != uint64(len("bytes")) {
+			t.Errorf("%d bytes were sent", n)
+		}
+		if n := after.Received[tcpnet.Streams].Bytes - before.Received[tcpnet.Streams].Bytes; n != uint64(len("member bytes")) {
+			t.Errorf("%d bytes were received", n)
+		}
+		if n := one.Stats().Received[tcpnet.Streams].Bytes - other.Received[tcpnet.Streams].Bytes; n != uint64(len("bytes")) {
+			t.Errorf("the other side received %d bytes", n)
 		}
 	})
 	t.Run("closing the transport ends them", func(t *testing.T) {

@@ -23,12 +23,15 @@ type Transport struct {
 	client, server *tls.Config
 	handler        raft.Handler
 	counters       counters
+	sending        transfers // of snapshots, to peers
+	taking         transfers // from peers
 	observer       metric.Registration
 	unreachable    *teller
 	limiter        *limiter
 	spool          *spool
 	receiving      chan struct{} // a place for each snapshot that may be received
-	streaming      chan struct{} // a place for each stream that may be open
+	connected      chan struct{} // a place for each connection that peers may have made
+	streaming      chan struct{} // a place for each stream that they may have opened
 
 	// ctx ends with Close, which waits for wg: everything that may call the handler or has a file open.
 	ctx    context.Context
@@ -61,7 +64,7 @@ func New(o Options) (*Transport, error) {
 		return nil, err
 	}
 	t := &Transport{o: o, peers: map[raft.NodeID]*peer{}, incoming: map[origin]*link{}, receiving: make(chan struct{}, o.MaxSnapshots),
-		streaming: make(chan struct{}, o.MaxStreams)}
+		connected: make(chan struct{}, o.MaxConnections), streaming: make(chan struct{}, o.MaxStreams)}
 	var err error
 	if t.client, t.server, err = o.configs(); err != nil {
 		return nil, err
@@ -120,7 +123,7 @@ func (t *Transport) Addr() net.Addr {
 }
 
 func (t *Transport) listen(l net.Listener) {
-	places := make(chan struct{}, t.o.MaxConnections)
+	handshakes := make(chan struct{}, t.o.MaxConnections)
 	for {
 		conn, err := l.Accept()
 		if err != nil {
@@ -138,15 +141,11 @@ func (t *Transport) listen(l net.Listener) {
 			continue
 		}
 		select {
-		case places <- struct{}{}:
-			t.wg.Go(func() {
-				leave := sync.OnceFunc(func() { <-places })
-				defer leave()
-				t.accept(conn, leave)
-			})
-		default:
+		case handshakes <- struct{}{}:
+			t.wg.Go(func() { t.accept(conn, func() { <-handshakes }) })
+		default: // whoever is behind it hasn't said what it wants
 			conn.Close()
-			t.o.Logger.Warn("raft: too many connections", "remote", conn.RemoteAddr().String(), "limit", t.o.MaxConnections)
+			t.o.Logger.Warn("raft: too many connections at once", "remote", conn.RemoteAddr().String(), "limit", t.o.MaxConnections)
 		}
 	}
 }

@@ -206,8 +206,8 @@ func TestHostsThatShouldNotTalkDoNot(t *testing.T) {
 			if to := <-sa.unreachable; to != c.peer {
 				t.Errorf("host %d is unreachable, want %d", to, c.peer)
 			}
-			if got := b.Stats(); len(sb.received) > 0 || got.SnapshotReceived > 0 {
-				t.Errorf("%d messages and %d bytes of a snapshot arrived", len(sb.received), got.SnapshotReceived)
+			if got := b.Stats(); len(sb.received) > 0 || got.SnapshotsReceived.Bytes > 0 {
+				t.Errorf("%d messages and %d bytes of a snapshot arrived", len(sb.received), got.SnapshotsReceived.Bytes)
 			}
 		})
 	}
@@ -401,8 +401,8 @@ func TestFiguresSayWhatWent(t *testing.T) {
 		{"bytes received with messages", got.Received[tcpnet.Messages].Bytes, 12 + 4},
 		{"connections for heartbeats", sa.Connects[tcpnet.Heartbeats], 1},
 		{"connections for snapshots", sa.Connects[tcpnet.Snapshots], 1},
-		{"bytes of a snapshot sent", sa.SnapshotSent, 10},
-		{"bytes of a snapshot received", got.SnapshotReceived, 10},
+		{"bytes of a snapshot sent", sa.SnapshotsSent.Bytes, 10},
+		{"bytes of a snapshot received", got.SnapshotsReceived.Bytes, 10},
 	} {
 		if c.got != c.want {
 			t.Errorf("%s: %d, want %d", c.what, c.got, c.want)
@@ -461,7 +461,7 @@ func TestThePartialFileOfACrashIsNotTrusted(t *testing.T) {
 	if err := a.SendSnapshot(t.Context(), 2, snapshot(7), bytes.NewReader(content)); err != nil {
 		t.Fatal(err)
 	}
-	if n := b.Stats().SnapshotReceived; n != uint64(len(content)) {
+	if n := b.Stats().SnapshotsReceived.Bytes; n != uint64(len(content)) {
 		t.Errorf("%d bytes were received of a body of %d", n, len(content))
 	}
 	left, err := os.ReadDir(dir)
