@@ -157,7 +157,7 @@ func TestANodeIsReplacedWithoutDowntime(t *testing.T) {
 		}
 	})
 	t.Run("but with a new one", func(t *testing.T) {
-		f.dirs[old] = t.TempDir()
+		f.dirs[old] = f.t.TempDir()
 		f.join(old, "n4")
 	})
 	t.Run("one that was away when it was removed learns of it when it comes back", func(t *testing.T) {
