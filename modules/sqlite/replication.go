@@ -133,6 +133,11 @@ func (r replica) Advanced(Position) {}
 // Leads implements Replica.
 func (r replica) Leads(epoch uint64) {
 	h := r.h
+	select {
+	case <-h.closing:
+		return // whoever is next won't find a writer that leaves
+	default:
+	}
 	h.stance.Store(nil)
 	for _, db := range h.all() {
 		db.stand()
