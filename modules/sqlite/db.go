@@ -53,8 +53,9 @@ type DB struct {
 	name     string
 	identity pagefile.Identity
 
-	// Only the owner touches it after the opening.
-	file *pagefile.File
+	// Only the owner touches these after the opening.
+	file       *pagefile.File
+	complained time.Time // of checkpoints that fail; zero: none does
 
 	cookie atomic.Pointer[cookie]
 }

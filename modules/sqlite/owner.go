@@ -26,6 +26,8 @@ const (
 
 	firstPause   = 50 * time.Millisecond
 	longestPause = 30 * time.Second
+
+	complainAfter = time.Minute // since the last complaint about checkpoints that fail
 )
 
 // Messages of an owner.
@@ -182,12 +184,16 @@ func (db *DB) Checkpoint(ctx context.Context) error {
 // background makes a checkpoint that nobody waits for.
 func (db *DB) background() (ok bool) {
 	err := db.checkpoint(context.Background())
-	if err != nil && !errors.Is(err, ErrClosed) {
-		db.host.o.Logger.Error("checkpoint failed, the log is kept until one succeeds", "database", db.Name(), "error", err)
-		db.pause()
-		return false
+	if err == nil || errors.Is(err, ErrClosed) {
+		db.complained = time.Time{}
+		return true
 	}
-	return true
+	if time.Since(db.complained) > complainAfter {
+		db.complained = time.Now()
+		db.host.o.Logger.Error("checkpoint failed, the log is kept until one succeeds; it is tried again", "database", db.Name(), "error", err)
+	}
+	db.pause()
+	return false
 }
 
 // wanted asks for a checkpoint if there is enough for one.

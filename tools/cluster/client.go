@@ -65,6 +65,8 @@ type client struct {
 	stale  bool // reads what the node itself has
 	conn   *pgx.Conn
 	node   *node
+
+	inserted []int64 // rows whose payloads are there
 }
 
 // connected makes sure of a connection, now and then to another node.

@@ -23,7 +23,8 @@ var schema = []string{
 	fmt.Sprintf(`INSERT INTO registers SELECT g, 0, 0 FROM generate_series(0, %d) AS g`, registerRows-1),
 	`CREATE TABLE accounts (id int PRIMARY KEY, balance bigint NOT NULL)`,
 	fmt.Sprintf(`INSERT INTO accounts SELECT g, %d FROM generate_series(0, %d) AS g`, balance, accounts-1),
-	`CREATE TABLE entries (id bigint NOT NULL, payload text)`,
+	`CREATE TABLE entries (id bigint NOT NULL, payload text)`, // duplicates shall be possible
+	`CREATE INDEX entries_id ON entries (id)`,
 	`CREATE TABLE pulses (node text PRIMARY KEY, at bigint NOT NULL)`,
 }
 
@@ -126,8 +127,20 @@ func (c *client) count() {
 	}
 }
 
-// insert adds a row with an id of its own.
+// kept is how many payloads each client leaves in the table, so that half an hour of inserts fits on the nodes' disks.
+const kept = 500
+
+// insert adds a row with an id of its own, and takes the payload out of an old one.
 func (c *client) insert() {
+	if len(c.inserted) > kept {
+		id := c.inserted[0]
+		if c.try("trim", func(ctx context.Context) error {
+			_, err := c.conn.Exec(ctx, `UPDATE entries SET payload = NULL WHERE id = $1`, id)
+			return err
+		}) == acknowledged {
+			c.inserted = c.inserted[1:]
+		}
+	}
 	id := c.run.values.Add(1)
 	size := 10 + c.random.IntN(500)
 	if c.random.IntN(32) == 0 {
@@ -138,6 +151,9 @@ func (c *client) insert() {
 		return err
 	})
 	c.run.book.enter(id, out)
+	if out == acknowledged {
+		c.inserted = append(c.inserted, id)
+	}
 }
 
 // beat writes through one node again and again, with so little patience that a server which doesn't answer isn't taken
