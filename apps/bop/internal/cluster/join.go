@@ -156,6 +156,7 @@ func (c *Cluster) takeIn(ctx context.Context, n Node) (*joined, error) {
 		return nil, &refusedError{fmt.Sprintf("the cluster has a node %s already: choose another --node, or remove that one with bop cluster remove %s", n.Name, n.Name)}
 	}
 	if err := c.alter(ctx, n.Name, func(known *Node) error {
+		n.Learner = known.Learner && !known.Removed // it was added as one before it was started
 		*known = n
 		return nil
 	}); err != nil {

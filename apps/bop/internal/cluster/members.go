@@ -211,27 +211,54 @@ func (c *Cluster) Promote(ctx context.Context, name string) error {
 	return c.log.Group().AddMember(ctx, id)
 }
 
-// Transfer hands leadership over to a node, or to the one that is furthest if name is "".
+// transferPatience is how long a node is given to take over. Raft gives up after an election's time, much earlier.
+const transferPatience = 3 * time.Second
+
+// Transfer hands leadership over to a node, or to the one that is furthest if name is "". Only the leader can.
 func (c *Cluster) Transfer(ctx context.Context, name string) error {
 	g := c.log.Group()
-	var to raft.NodeID
+	to, err := c.successor(g.Status(), name)
+	if err != nil {
+		return err
+	}
+	wait, cancel := context.WithTimeout(ctx, transferPatience)
+	defer cancel()
+	if err = g.Transfer(wait, to); err != nil && wait.Err() != nil && ctx.Err() == nil {
+		return fmt.Errorf("%s didn't take over within %v: %w", c.name(to), transferPatience, err)
+	}
+	return err
+}
+
+// successor is the node that is to lead next. Raft passes over a wish for one that can't, and nobody would hear of it.
+func (c *Cluster) successor(s raft.Status, name string) (raft.NodeID, error) {
 	if name == "" {
 		var best raft.Peer
-		for _, p := range g.Status().Peers {
+		for _, p := range s.Peers {
 			if p.Active && !p.Learner && (best.Node == 0 || p.Match > best.Match) {
 				best = p
 			}
 		}
-		if to = best.Node; to == 0 {
-			return errors.New("no other voter can be reached that could lead")
+		if best.Node == 0 {
+			return 0, errors.New("no other voter can be reached that could lead")
 		}
-	} else {
-		var err error
-		if to, err = c.memberID(name); err != nil {
-			return err
-		}
+		return best.Node, nil
 	}
-	return g.Transfer(ctx, to)
+	to, err := c.memberID(name)
+	if err != nil {
+		return 0, err
+	}
+	i := slices.IndexFunc(s.Peers, func(p raft.Peer) bool { return p.Node == to })
+	switch {
+	case !s.Leads:
+		return to, nil // the group says so
+	case to == s.Node:
+		return 0, fmt.Errorf("%s leads already", name)
+	case slices.Contains(s.Learners, to):
+		return 0, fmt.Errorf("%s is a learner, and only voters can lead: make it one with bop cluster promote %s", name, name)
+	case i >= 0 && !s.Peers[i].Active:
+		return 0, fmt.Errorf("%s can't be reached", name)
+	}
+	return to, nil
 }
 
 // Resign hands leadership over before a shutdown, if this node leads and another can. It takes a moment at most.

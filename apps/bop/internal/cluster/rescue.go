@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -48,6 +49,7 @@ func Rescue(ctx context.Context, dir string, log *slog.Logger) (*Rescued, error)
 			out.Lost = append(out.Lost, name)
 		}
 	}
+	slices.Sort(out.Lost)
 	fresh := alone(id.Node)
 	fresh.Rescued = true
 	if err := fresh.write(dir); err != nil {
