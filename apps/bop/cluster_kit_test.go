@@ -10,7 +10,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
-	"io"
 	"math/big"
 	"net"
 	"os"
@@ -44,9 +43,18 @@ type member struct {
 type serving struct {
 	server.Addresses
 	stop  context.CancelFunc
-	out   io.Reader
+	line  announcement
 	ended chan struct{}
 	code  int // once ended is closed
+}
+
+// announcement gets the line that tells the addresses.
+type announcement chan []byte
+
+// Write implements io.Writer.
+func (a announcement) Write(b []byte) (int, error) {
+	a <- bytes.Clone(b)
+	return len(b), nil
 }
 
 func newMember(t *testing.T, name string) *member {
@@ -72,24 +80,29 @@ func newMember(t *testing.T, name string) *member {
 func (m *member) begin(args ...string) {
 	m.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	out, in := io.Pipe()
-	s := &serving{stop: stop, out: out, ended: make(chan struct{})}
+	s := &serving{stop: stop, line: make(announcement, 1), ended: make(chan struct{})}
 	m.serving = s
 	m.log.forget()
 	args = append([]string{"serve", "--node", m.name, "--data-dir", m.dir, "--raft", m.raft, "--pg", "127.0.0.1:0", "--mysql", "127.0.0.1:0",
 		"--http", "127.0.0.1:0", "--log-level", "info"}, args...)
 	go func() {
 		defer close(s.ended)
-		s.code = run(ctx, func() {}, args, &env{out: in, err: &m.log})
-		in.CloseWithError(io.ErrUnexpectedEOF)
+		s.code = run(ctx, func() {}, args, &env{out: s.line, err: &m.log})
 	}()
 }
 
 // serves waits until clients are served.
 func (m *member) serves() {
 	m.t.Helper()
-	if err := json.NewDecoder(m.out).Decode(&m.Addresses); err != nil {
-		m.t.Fatalf("%s doesn't serve: %v", m.name, err)
+	select {
+	case line := <-m.line:
+		if err := json.Unmarshal(line, &m.Addresses); err != nil {
+			m.t.Fatalf("%s: %q: %v", m.name, line, err)
+		}
+	case <-m.ended:
+		m.t.Fatalf("%s doesn't serve", m.name)
+	case <-time.After(patience):
+		m.t.Fatalf("%s doesn't come to serve", m.name)
 	}
 }
 
@@ -136,8 +149,8 @@ func connect(t *testing.T, to []*member, more string) *pgx.Conn {
 	return c
 }
 
-// exec runs statements.
-func exec(t *testing.T, c *pgx.Conn, texts ...string) {
+// does runs statements.
+func does(t *testing.T, c *pgx.Conn, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
 		if _, err := c.Exec(t.Context(), text); err != nil {
@@ -188,6 +201,11 @@ func role(s cluster.Status, name string) string {
 		}
 	}
 	return ""
+}
+
+// missing tells whether a node is a member that can't be reached.
+func missing(s cluster.Status, name string) bool {
+	return slices.ContainsFunc(s.Nodes, func(n cluster.Member) bool { return n.ID == name && !n.Reachable })
 }
 
 // eventually waits until ok.
