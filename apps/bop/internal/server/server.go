@@ -71,6 +71,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err := s.open(ctx); err != nil {
 		return err
 	}
+	if ctx.Err() != nil {
+		return nil // it was stopped while it waited for the others
+	}
 	s.serve(ctx)
 	if err := s.announce(); err != nil {
 		return err
