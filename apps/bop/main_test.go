@@ -79,7 +79,7 @@ func (p *process) wait(t *testing.T) error {
 func TestServeRefusesToBeOpenToTheWorld(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	status, out, errs := command(t, "serve", "--pg", "0.0.0.0:0", "--data-dir", dir)
-	if status != 2 || out != "" || !strings.Contains(errs, "--pg 0.0.0.0:0 is beyond loopback: give --auth-file and --tls-cert") {
+	if status != 2 || out != "" || !strings.Contains(errs, "--pg 0.0.0.0:0 is beyond loopback: give --auth or --auth-file and --tls-cert") {
 		t.Errorf("%d %q %q", status, out, errs)
 	}
 	if _, err := os.Stat(dir); err == nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"strings"
 
+	"github.com/bop-platform/bop/apps/bop/internal/admin"
 	"github.com/bop-platform/bop/modules/wire/auth"
 )
 
@@ -19,13 +21,53 @@ type userCmd struct {
 	Remove userRemoveCmd `cmd:"" help:"Remove a user."`
 }
 
-// userFile names the file that all user commands work on. A running server notices its changes.
-type userFile struct {
-	AuthFile string `name:"auth-file" env:"BOP_AUTH_FILE" required:"" placeholder:"FILE" help:"The file that bop serve --auth-file reads."`
-	JSON     bool   `name:"json" help:"Print JSON."`
+// userPlace names where the users are that a command works on: in a file, whose changes a running server notices, or in
+// the cluster of a running server.
+type userPlace struct {
+	AuthFile string `name:"auth-file" env:"BOP_AUTH_FILE" placeholder:"FILE" help:"The file that bop serve --auth-file reads. Without it the users are those of a running server's cluster, for bop serve --auth."`
+	remoteFlags
 }
 
-func (f *userFile) report(e *env, done, name string) error {
+// users are what both places can do.
+type users interface {
+	Names(ctx context.Context) ([]string, error)
+	Add(ctx context.Context, user, password string) error
+	Remove(ctx context.Context, user string) error
+}
+
+func (f *userPlace) open() (users, error) {
+	if f.AuthFile != "" {
+		file, err := auth.OpenFile(f.AuthFile)
+		return usersInFile{file}, err
+	}
+	client, err := f.client()
+	return usersInCluster{client}, err
+}
+
+type usersInFile struct{ file *auth.File }
+
+func (u usersInFile) Names(context.Context) ([]string, error) { return u.file.Names(), nil }
+func (u usersInFile) Add(_ context.Context, user, password string) error {
+	return u.file.Add(user, password)
+}
+func (u usersInFile) Remove(_ context.Context, user string) error { return u.file.Remove(user) }
+
+type usersInCluster struct{ client *admin.Client }
+
+func (u usersInCluster) Names(ctx context.Context) ([]string, error) { return u.client.Users(ctx) }
+func (u usersInCluster) Remove(ctx context.Context, user string) error {
+	return u.client.RemoveUser(ctx, user)
+}
+
+func (u usersInCluster) Add(ctx context.Context, user, password string) error {
+	e, err := auth.NewUser(user, password)
+	if err != nil {
+		return err
+	}
+	return u.client.PutUser(ctx, e)
+}
+
+func (f *userPlace) report(e *env, done, name string) error {
 	if f.JSON {
 		return json.NewEncoder(e.out).Encode(map[string]string{"user": name, "result": done})
 	}
@@ -34,17 +76,17 @@ func (f *userFile) report(e *env, done, name string) error {
 }
 
 type userAddCmd struct {
-	userFile
+	userPlace
 	Name          string `arg:"" help:"The user's name."`
 	PasswordStdin bool   `name:"password-stdin" help:"Read the password from standard input instead of asking for it."`
 }
 
 func (c *userAddCmd) Help() string {
-	return "The password is asked for, or read from standard input; it is never taken from the command line, where others could see it.\n\nExample:\n  bop user add --auth-file users ada"
+	return "The password is asked for, or read from standard input; it is never taken from the command line, where others could see it.\n\nExample:\n  bop user add --http 127.0.0.1:7070 ada\n  bop user add --auth-file users ada"
 }
 
-func (c *userAddCmd) Run(e *env) error {
-	users, err := auth.OpenFile(c.AuthFile)
+func (c *userAddCmd) Run(ctx context.Context, e *env) error {
+	users, err := c.open()
 	if err != nil {
 		return err
 	}
@@ -57,25 +99,30 @@ func (c *userAddCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if err := users.Add(c.Name, password); err != nil {
+	if err := users.Add(ctx, c.Name, password); err != nil {
 		return err
 	}
 	return c.report(e, "added", c.Name)
 }
 
-type userListCmd struct{ userFile }
+type userListCmd struct{ userPlace }
 
-func (c *userListCmd) Help() string { return "Example:\n  bop user list --auth-file users" }
+func (c *userListCmd) Help() string { return "Example:\n  bop user list --http 127.0.0.1:7070" }
 
-func (c *userListCmd) Run(e *env) error {
-	if _, err := os.Stat(c.AuthFile); err != nil {
-		return err
+func (c *userListCmd) Run(ctx context.Context, e *env) error {
+	if c.AuthFile != "" {
+		if _, err := os.Stat(c.AuthFile); err != nil {
+			return err
+		}
 	}
-	users, err := auth.OpenFile(c.AuthFile)
+	users, err := c.open()
 	if err != nil {
 		return err
 	}
-	names := users.Names()
+	names, err := users.Names(ctx)
+	if err != nil {
+		return err
+	}
 	if c.JSON {
 		return json.NewEncoder(e.out).Encode(map[string][]string{"users": names})
 	}
@@ -86,20 +133,20 @@ func (c *userListCmd) Run(e *env) error {
 }
 
 type userRemoveCmd struct {
-	userFile
+	userPlace
 	Name string `arg:"" help:"The user's name."`
 }
 
 func (c *userRemoveCmd) Help() string {
-	return "Sessions that are open stay open.\n\nExample:\n  bop user remove --auth-file users ada"
+	return "Sessions that are open stay open.\n\nExample:\n  bop user remove --http 127.0.0.1:7070 ada"
 }
 
-func (c *userRemoveCmd) Run(e *env) error {
-	users, err := auth.OpenFile(c.AuthFile)
+func (c *userRemoveCmd) Run(ctx context.Context, e *env) error {
+	users, err := c.open()
 	if err != nil {
 		return err
 	}
-	if err := users.Remove(c.Name); err != nil {
+	if err := users.Remove(ctx, c.Name); err != nil {
 		return err
 	}
 	return c.report(e, "removed", c.Name)

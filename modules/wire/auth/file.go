@@ -86,8 +86,8 @@ func parse(text string) (map[string]Entry, error) {
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
-		e, err := parseLine(line)
-		if err != nil {
+		var e Entry
+		if err := e.UnmarshalText([]byte(line)); err != nil {
 			return nil, fmt.Errorf("line %d: %w", number, err)
 		}
 		if _, twice := entries[e.Name]; twice {
@@ -101,18 +101,18 @@ func parse(text string) (map[string]Entry, error) {
 	return entries, nil
 }
 
-// parseLine reads a name and its verifiers, separated by tabs; each verifier tells by its beginning what it is.
-func parseLine(line string) (e Entry, err error) {
-	fields := strings.Split(line, "\t")
-	e.Name = fields[0]
+// UnmarshalText reads a name and its verifiers, separated by tabs; each verifier tells by its beginning what it is.
+func (e *Entry) UnmarshalText(line []byte) (err error) {
+	fields := strings.Split(string(line), "\t")
+	*e = Entry{Name: fields[0]}
 	if err := checkName(e.Name); err != nil {
-		return e, err
+		return err
 	}
 	for _, v := range fields[1:] {
 		switch {
 		case strings.HasPrefix(v, "SCRAM-SHA-256$"):
 			if e.SCRAM, err = ParseSCRAM(v); err != nil {
-				return e, err
+				return err
 			}
 		case strings.HasPrefix(v, "md5") && len(v) == 35:
 			e.MD5 = v
@@ -121,10 +121,24 @@ func parseLine(line string) (e Entry, err error) {
 		case strings.HasPrefix(v, "*") && len(v) == 41:
 			e.Native = v
 		default:
-			return e, fmt.Errorf("user %q: a verifier of no kind that is known", e.Name)
+			return fmt.Errorf("user %q: a verifier of no kind that is known", e.Name)
 		}
 	}
-	return e, nil
+	return nil
+}
+
+// MarshalText writes what UnmarshalText reads: a line of a File without its end.
+func (e Entry) MarshalText() ([]byte, error) {
+	fields := []string{e.Name}
+	if e.SCRAM.Iterations > 0 {
+		fields = append(fields, e.SCRAM.String())
+	}
+	for _, v := range []string{e.MD5, e.Caching, e.Native} {
+		if v != "" {
+			fields = append(fields, v)
+		}
+	}
+	return []byte(strings.Join(fields, "\t")), checkName(e.Name)
 }
 
 func checkName(name string) error {
@@ -183,16 +197,25 @@ func (f *File) Names() []string {
 	return names
 }
 
-// Add adds a user, or gives one another password, and writes the file.
-func (f *File) Add(user, password string) error {
+// NewUser is NewEntry for a name and a password that may be none.
+func NewUser(user, password string) (Entry, error) {
 	if err := checkName(user); err != nil {
-		return err
+		return Entry{}, err
 	}
 	if password == "" {
-		return errors.New("the password is empty")
+		return Entry{}, errors.New("the password is empty")
+	}
+	return NewEntry(user, password), nil
+}
+
+// Add adds a user, or gives one another password, and writes the file.
+func (f *File) Add(user, password string) error {
+	e, err := NewUser(user, password)
+	if err != nil {
+		return err
 	}
 	return f.change(func(entries map[string]Entry) error {
-		entries[user] = NewEntry(user, password)
+		entries[user] = e
 		return nil
 	})
 }
@@ -260,17 +283,8 @@ func (f *File) text() string {
 	var b strings.Builder
 	b.WriteString(fileHeader + "\n")
 	for _, name := range names {
-		e := f.entries[name]
-		b.WriteString(name)
-		if e.SCRAM.Iterations > 0 {
-			b.WriteString("\t" + e.SCRAM.String())
-		}
-		for _, v := range []string{e.MD5, e.Caching, e.Native} {
-			if v != "" {
-				b.WriteString("\t" + v)
-			}
-		}
-		b.WriteByte('\n')
+		line, _ := f.entries[name].MarshalText() // the name was checked
+		b.Write(append(line, '\n'))
 	}
 	return b.String()
 }

@@ -12,6 +12,9 @@
 //	POST   /v1/cluster/nodes/NAME/promote  make a learner a voter
 //	DELETE /v1/cluster/nodes/NAME          remove a node
 //	POST   /v1/cluster/transfer            hand leadership over {"to": "NAME"}
+//	GET    /v1/users                       the names of the cluster's users
+//	PUT    /v1/users/NAME                  add one, or give one other verifiers: a line of package auth's
+//	DELETE /v1/users/NAME                  remove one
 //
 // What only the leader of a cluster can do is passed on to it.
 //
@@ -93,6 +96,7 @@ type state struct {
 	why       string // not ready; "": ready
 	databases Databases
 	cluster   Cluster // nil: there is none
+	users     Users
 }
 
 // New returns a server that isn't ready yet: /v1 answers 503 until it is.
@@ -112,12 +116,15 @@ func New(o Options) *Server {
 	s.mux.HandleFunc("POST /v1/cluster/nodes/{name}/promote", s.promoteNode)
 	s.mux.HandleFunc("DELETE /v1/cluster/nodes/{name}", s.removeNode)
 	s.mux.HandleFunc("POST /v1/cluster/transfer", s.transfer)
+	s.mux.HandleFunc("GET /v1/users", s.listUsers)
+	s.mux.HandleFunc("PUT /v1/users/{name}", s.putUser)
+	s.mux.HandleFunc("DELETE /v1/users/{name}", s.removeUser)
 	return s
 }
 
-// Ready makes /readyz answer 200, and /v1 act on databases.
-func (s *Server) Ready(d Databases) {
-	s.state.Store(&state{databases: d, cluster: s.cluster.Load().Cluster})
+// Ready makes /readyz answer 200, and /v1 act on databases and users.
+func (s *Server) Ready(d Databases, u Users) {
+	s.state.Store(&state{databases: d, users: u, cluster: s.cluster.Load().Cluster})
 }
 
 // NotReady makes /readyz answer 503 with the reason, and /v1 but for the cluster.

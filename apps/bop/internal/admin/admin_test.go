@@ -7,12 +7,15 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/bop-platform/bop/apps/bop/internal/admin"
+	"github.com/bop-platform/bop/modules/wire/auth"
 )
 
 // memory keeps databases as bytes.
@@ -58,6 +61,24 @@ func (m memory) Export(_ context.Context, name string, w io.Writer) error {
 	return nil
 }
 
+// people are users in memory.
+type people map[string]auth.Entry
+
+func (p people) Names() []string { return slices.Sorted(maps.Keys(p)) }
+
+func (p people) Put(_ context.Context, e auth.Entry) error {
+	p[e.Name] = e
+	return nil
+}
+
+func (p people) Remove(_ context.Context, name string) error {
+	if _, there := p[name]; !there {
+		return admin.ErrNotFound
+	}
+	delete(p, name)
+	return nil
+}
+
 // serve runs an admin server on loopback.
 func serve(t *testing.T, token string) (*admin.Server, string) {
 	t.Helper()
@@ -69,7 +90,7 @@ func serve(t *testing.T, token string) (*admin.Server, string) {
 
 func TestRequests(t *testing.T) {
 	s, url := serve(t, "")
-	s.Ready(memory{"there": []byte("content")})
+	s.Ready(memory{"there": []byte("content")}, people{})
 	for _, c := range []struct {
 		name, method, path string
 		header             http.Header
@@ -136,7 +157,38 @@ func TestClient(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s.Ready(memory{"damaged": make([]byte, 1<<20)})
+	s.Ready(memory{"damaged": make([]byte, 1<<20)}, people{})
+	t.Run("users come and go, and no password leaves the client", func(t *testing.T) {
+		e, err := auth.NewUser("ada/lovelace", "secret")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.PutUser(ctx, e); err != nil {
+			t.Fatal(err)
+		}
+		if names, err := c.Users(ctx); err != nil || len(names) != 1 || names[0] != e.Name {
+			t.Errorf("%q, %v", names, err)
+		}
+		if err := c.RemoveUser(ctx, e.Name); err != nil {
+			t.Error(err)
+		}
+		if err := c.RemoveUser(ctx, e.Name); !errors.Is(err, admin.ErrNotFound) {
+			t.Error(err)
+		}
+		r, err := http.NewRequestWithContext(ctx, http.MethodPut, url+"/v1/users/ada", strings.NewReader("bob\tsecret"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer secret")
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		if b, err := io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusBadRequest || bytes.Contains(b, []byte("secret")) {
+			t.Errorf("%d %s, %v", res.StatusCode, b, err)
+		}
+	})
 	t.Run("content comes back as it went", func(t *testing.T) {
 		if err := c.Import(ctx, "a", strings.NewReader("content")); err != nil {
 			t.Fatal(err)

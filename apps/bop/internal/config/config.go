@@ -29,7 +29,8 @@ type Serve struct {
 	PeerCert       string `name:"peer-cert" yaml:"peer-cert" env:"BOP_PEER_CERT" placeholder:"FILE" help:"This server's certificate for the others, in PEM, for client and server authentication."`
 	PeerKey        string `name:"peer-key" yaml:"peer-key" env:"BOP_PEER_KEY" placeholder:"FILE" help:"Private key of --peer-cert in PEM."`
 
-	AuthFile       string `name:"auth-file" yaml:"auth-file" env:"BOP_AUTH_FILE" placeholder:"FILE" help:"Users and their password verifiers, written by bop user. Without it every user is let in, on loopback only."`
+	Auth           bool   `name:"auth" yaml:"auth" env:"BOP_AUTH" help:"Ask clients for the passwords of the users that bop user add --http has added, the same on every server of the cluster. Without it and --auth-file every user is let in, on loopback only."`
+	AuthFile       string `name:"auth-file" yaml:"auth-file" env:"BOP_AUTH_FILE" placeholder:"FILE" help:"Ask clients for the passwords of the users in this file, which bop user --auth-file writes."`
 	TLSCert        string `name:"tls-cert" yaml:"tls-cert" env:"BOP_TLS_CERT" placeholder:"FILE" help:"Certificate chain in PEM for all listeners."`
 	TLSKey         string `name:"tls-key" yaml:"tls-key" env:"BOP_TLS_KEY" placeholder:"FILE" help:"Private key of --tls-cert in PEM."`
 	AdminTokenFile string `name:"admin-token-file" yaml:"admin-token-file" env:"BOP_ADMIN_TOKEN_FILE" placeholder:"FILE" help:"File with the token that the admin API asks for. Needed beyond loopback."`
@@ -72,6 +73,9 @@ func (s *Serve) Validate() error {
 	if n := count(s.PeerCA, s.PeerCert, s.PeerKey); n != 0 && n != 3 {
 		return errors.New("--peer-ca, --peer-cert and --peer-key belong together: give all or none")
 	}
+	if s.Auth && s.AuthFile != "" {
+		return errors.New("--auth and --auth-file exclude each other: users are in the cluster, or in a file")
+	}
 	if s.Join != "" && s.InitialCluster != "" {
 		return errors.New("--join and --initial-cluster exclude each other: the first is for a cluster that runs, the second begins one")
 	}
@@ -107,8 +111,8 @@ func (s *Serve) checkExposure() error {
 		if l.admin && s.AdminTokenFile == "" {
 			missing = append(missing, "--admin-token-file")
 		}
-		if !l.admin && s.AuthFile == "" {
-			missing = append(missing, "--auth-file")
+		if !l.admin && s.AuthFile == "" && !s.Auth {
+			missing = append(missing, "--auth or --auth-file")
 		}
 		if s.TLSCert == "" {
 			missing = append(missing, "--tls-cert and --tls-key")

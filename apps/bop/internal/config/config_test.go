@@ -18,11 +18,13 @@ func TestExposure(t *testing.T) {
 		want string // part of the error, "" none
 	}{
 		{"loopback needs nothing", Serve{PG: "127.0.0.1:1", MySQL: "[::1]:1", HTTP: "localhost:1"}, ""},
-		{"PostgreSQL beyond loopback needs users and TLS", Serve{PG: "0.0.0.0:1", MySQL: Off, HTTP: Off}, "--auth-file and --tls-cert"},
+		{"PostgreSQL beyond loopback needs users and TLS", Serve{PG: "0.0.0.0:1", MySQL: Off, HTTP: Off}, "--auth or --auth-file and --tls-cert"},
 		{"an empty host is beyond loopback", Serve{PG: ":1", MySQL: Off, HTTP: Off}, "beyond loopback"},
 		{"users without TLS are not enough", Serve{PG: Off, MySQL: "10.0.0.1:1", HTTP: Off, AuthFile: file}, "--tls-cert"},
 		{"users and TLS are enough for clients", Serve{PG: "0.0.0.0:1", MySQL: "0.0.0.0:1", HTTP: Off, AuthFile: file, TLSCert: file, TLSKey: file}, ""},
 		{"the admin API asks for a token as well", Serve{PG: Off, MySQL: Off, HTTP: "0.0.0.0:1", AuthFile: file, TLSCert: file, TLSKey: file}, "--admin-token-file"},
+		{"users of the cluster are users", Serve{PG: "0.0.0.0:1", MySQL: Off, HTTP: Off, Auth: true, TLSCert: file, TLSKey: file}, ""},
+		{"users are in one place", Serve{PG: "127.0.0.1:1", MySQL: Off, HTTP: Off, Auth: true, AuthFile: file}, "--auth and --auth-file exclude each other"},
 		{"insecure lets everything pass", Serve{PG: "0.0.0.0:1", MySQL: Off, HTTP: Off, Insecure: true}, ""},
 		{"an address without a port is refused", Serve{PG: "127.0.0.1", MySQL: Off, HTTP: Off}, "HOST:PORT"},
 		{"a certificate without its key is refused", Serve{PG: "127.0.0.1:1", TLSCert: file}, "belong together"},

@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -97,6 +98,7 @@ type server struct {
 	telemetry *telemetry.Telemetry
 	cluster   *cluster.Cluster
 	host      *sqlite.Host
+	users     atomic.Pointer[storage.Users]
 	wire      *wire.Server
 	unwatch   func() // of leadership
 	admin     *admin.Server
@@ -182,7 +184,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	s.host, err = sqlite.Open(ctx, sqlite.Options{
 		Dir: s.o.DataDir, Logger: s.log, TracerProvider: s.telemetry.Tracer, MeterProvider: s.telemetry.Meter, System: s.system,
-		Log: s.cluster.Log(), SystemChanged: s.cluster.SystemChanged,
+		Log: s.cluster.Log(), SystemChanged: s.systemChanged,
 	})
 	if errors.Is(err, sqlite.ErrLocked) {
 		return fmt.Errorf("data folder %s is in use by another process: stop it, or name another folder with --data-dir: %w", s.o.DataDir, err)
@@ -190,6 +192,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("opening data folder %s: %w", s.o.DataDir, err)
 	}
+	s.users.Store(storage.NewUsers(s.host, s.log))
 	if err := s.cluster.Check(ctx, s.host); err != nil {
 		return err
 	}
@@ -204,6 +207,13 @@ func (s *server) open(ctx context.Context) (err error) {
 	options := wire.Options{Engine: storage.Engine{Host: s.host}, TLS: s.tls, Logger: s.log, Route: s.route,
 		FirstID:        uint32(cluster.NodeID(s.o.Node)>>1&0x7ff) << 20, // 11 bits of the node, 20 of the session
 		TracerProvider: s.telemetry.Tracer, MeterProvider: s.telemetry.Meter, System: s.system}
+	if s.o.Auth {
+		users := s.users.Load()
+		options.Auth, options.Users = users, users.Names
+		if len(users.Names()) == 0 {
+			s.log.Warn("there are no users yet, so nobody is let in: add one with bop user add --http")
+		}
+	}
 	if s.o.AuthFile != "" {
 		users, err := auth.OpenFile(s.o.AuthFile)
 		if err != nil {
@@ -217,6 +227,14 @@ func (s *server) open(ctx context.Context) (err error) {
 	s.cluster.Serve(s.admin.Admitted(), s.wire.ServeHandoff)
 	s.unwatch = s.cluster.Log().Watch(func(sqlite.LogEvent) { go s.wire.Demoted() })
 	return nil
+}
+
+// systemChanged is called when the system database has changed.
+func (s *server) systemChanged() {
+	s.cluster.SystemChanged()
+	if u := s.users.Load(); u != nil {
+		u.Changed()
+	}
 }
 
 // route passes clients on to the leader, but for those that say that they take what this server has.
@@ -342,7 +360,7 @@ func (s *server) serve(ctx context.Context) {
 	alive := context.WithoutCancel(ctx)
 	s.start("PostgreSQL", s.pg, func() error { return s.wire.ServePostgres(alive, s.pg) })
 	s.start("MySQL", s.mysql, func() error { return s.wire.ServeMySQL(alive, s.mysql) })
-	s.admin.Ready(storage.Databases{Host: s.host, Logger: s.log})
+	s.admin.Ready(storage.Databases{Host: s.host, Logger: s.log}, s.users.Load())
 }
 
 // announce prints where the listeners are and keeps it in the data folder.
@@ -366,7 +384,7 @@ func (s *server) announce() error {
 		return fmt.Errorf("writing the addresses: %w", err)
 	}
 	s.log.Info("serving", "version", s.o.Version, "pg", a.PG, "mysql", a.MySQL, "http", a.HTTP, "raft", a.Raft,
-		"authentication", s.o.AuthFile != "", "tls", s.o.TLSCert != "")
+		"authentication", s.o.Auth || s.o.AuthFile != "", "tls", s.o.TLSCert != "")
 	_, err = s.o.Out.Write(line)
 	return err
 }
