@@ -107,20 +107,24 @@ func (c *trio) leader() (leader *member, others []*member) {
 func (c *trio) status(t *testing.T) {
 	leader, _ := c.leader()
 	for _, m := range c.n {
-		code, out, errs := command(t, "cluster", "status", "--http", m.HTTP)
-		lines := strings.Split(strings.TrimSpace(out), "\n")
-		if code != 0 || errs != "" || len(lines) != 6 {
-			t.Fatalf("%d\n%s\n%s", code, out, errs)
-		}
-		for i, n := range c.n {
-			want := []string{n.name, "follower", "yes", "0", n.raft, n.PG, n.MySQL, n.HTTP}
-			if n == leader {
-				want[1] = "leader"
+		var lines []string
+		eventually(t, m.name+" tells of all of them", func() bool { // they register when they begin to serve
+			code, out, errs := command(t, "cluster", "status", "--http", m.HTTP)
+			lines = strings.Split(strings.TrimSpace(out), "\n")
+			if code != 0 || errs != "" || len(lines) != 6 {
+				t.Fatalf("%d\n%s\n%s", code, out, errs)
 			}
-			if got := strings.Fields(lines[i+1]); !slices.Equal(got, want) {
-				t.Errorf("%s says %q, not %q", m.name, got, want)
+			for i, n := range c.n {
+				want := []string{n.name, "follower", "yes", "0", n.raft, n.PG, n.MySQL, n.HTTP}
+				if n == leader {
+					want[1] = "leader"
+				}
+				if !slices.Equal(strings.Fields(lines[i+1]), want) {
+					return false
+				}
 			}
-		}
+			return true
+		})
 		if !strings.HasPrefix(lines[5], "Writes go to "+leader.name+" (term ") {
 			t.Errorf("%s says %q", m.name, lines[5])
 		}
@@ -312,6 +316,7 @@ func (c *trio) impostors(t *testing.T, another *authority) {
 	}{
 		{"a cluster of another name", append(c.peer, "--cluster-name", "stall"), "peer is of another cluster", "peer is of another cluster"},
 		{"a certificate of another authority", append(another.peer("server"), "--cluster-name", "shop"), "certificate signed by unknown authority", "tls: "},
+		{"one that trusts the authority of the others, and isn't trusted", append(slices.Concat(another.peer("guest"), c.peer[:2]), "--cluster-name", "shop"), "remote error: tls: ", "certificate signed by unknown authority"},
 		{"no certificate", []string{"--cluster-name", "shop"}, "raft: peer can't be reached", "tls: "},
 	} {
 		t.Run(i.name, func(t *testing.T) {
@@ -440,7 +445,7 @@ func (c *trio) rescue(t *testing.T) {
 		t.Errorf("its end: %d", code)
 	}
 
-	n1.dir = t.TempDir()
+	n1.dir = c.t.TempDir() // it runs longer than this subtest
 	n1.begin(append(c.peer, "--join", n3.raft)...)
 	n1.serves()
 	s := n1.whole(2)
