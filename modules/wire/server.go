@@ -46,6 +46,8 @@ type Options struct {
 	// ReadConsistency is what bop.read_consistency is for sessions that don't set it: linearizable, leader, stale or
 	// stale(DURATION). "": linearizable. It matters to an Engine whose databases are engine.Consistent.
 	ReadConsistency string
+	// Durability is what bop.durability is for sessions that don't set it: quorum, local or async. "": quorum.
+	Durability string
 
 	// MaxConns is how many connections each protocol serves at once. Default 10,000.
 	MaxConns int
@@ -88,8 +90,8 @@ func NewServer(o Options) (*Server, error) {
 	var err error
 	s.sessions, err = session.NewServer(session.Options{
 		Engine: o.Engine, Plans: o.Plans, MaxSessions: 2 * o.MaxConns, IdleInTransaction: o.IdleInTransaction, Users: o.Users, FirstID: o.FirstID,
-		ReadConsistency: o.ReadConsistency,
-		Logger:          o.Logger, TracerProvider: o.TracerProvider, MeterProvider: o.MeterProvider,
+		ReadConsistency: o.ReadConsistency, Durability: o.Durability,
+		Logger: o.Logger, TracerProvider: o.TracerProvider, MeterProvider: o.MeterProvider,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing sessions: %w", err)

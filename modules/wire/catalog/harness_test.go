@@ -30,9 +30,12 @@ type server struct {
 	objects *catalog.Objects
 }
 
-func (s *server) Schema() *schema.Schema   { return s.s }
-func (s *server) Database() string         { return "app" }
-func (s *server) Databases() []string      { return []string{"app", "other"} }
+func (s *server) Schema() *schema.Schema { return s.s }
+func (s *server) Database() string       { return "app" }
+func (s *server) Databases() []string    { return []string{"app", "other"} }
+func (s *server) SettingsOf(d string) []string {
+	return map[string][]string{"app": {"timezone=Europe/Berlin", `x.y=a "b", c`}}[d]
+}
 func (s *server) User() string             { return "ada" }
 func (s *server) SearchPath() []string     { return s.path }
 func (s *server) Dialect() ir.Dialect      { return s.d }

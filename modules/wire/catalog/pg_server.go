@@ -20,6 +20,14 @@ func init() {
 		pgFill("pg_catalog", name, fill{live: rolesOf(name)})
 	}
 	pgFill("pg_catalog", "pg_settings", fill{live: settings})
+	pgFill("pg_catalog", "pg_db_role_setting", fill{live: func(t *table, v *view) {
+		for _, d := range v.src.Databases() {
+			if list := v.src.SettingsOf(d); len(list) > 0 {
+				config, _ := json.Marshal(list)
+				t.add("setdatabase", databaseOID(d), "setrole", 0, "setconfig", string(config))
+			}
+		}
+	}})
 	pgFill("pg_catalog", "pg_stat_activity", fill{live: activity})
 	pgFill("pg_catalog", "pg_stat_ssl", fill{live: func(t *table, v *view) {
 		for _, s := range v.src.Sessions() {

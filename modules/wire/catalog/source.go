@@ -29,6 +29,8 @@ type Source interface {
 	Settings() []Setting
 	// GlobalSettings are the values new sessions start with.
 	GlobalSettings() []Setting
+	// SettingsOf are the defaults of variables that a database has: name=value, in order.
+	SettingsOf(database string) []string
 	Sessions() []Session
 	Started() time.Time // when the server started
 	Follows() bool      // another server accepts the writes

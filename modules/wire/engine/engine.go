@@ -42,6 +42,15 @@ type Engine interface {
 	Writable() (ok bool, leader string)
 }
 
+// Configured is an Engine that keeps settings of its databases: what variables are for sessions that don't set them.
+type Configured interface {
+	Engine
+	// Settings are those of a database, by variable. ErrNoDatabase.
+	Settings(ctx context.Context, database string) (map[string]string, error)
+	// ChangeSettings lets change have them. ErrNoDatabase, ErrReadOnly.
+	ChangeSettings(ctx context.Context, database string, change func(map[string]string)) error
+}
+
 // Version identifies what cached plans and statements stand on. Two equal Versions mean: same content of the schema.
 type Version struct {
 	Database [16]byte // the database's random id

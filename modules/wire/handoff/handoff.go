@@ -21,7 +21,7 @@ import (
 type Greeting struct {
 	Protocol       Protocol
 	User, Database string
-	Consistency    string // bop.read_consistency as the client set it when it connected; "" if it didn't
+	Consistency    string // bop.read_consistency as the client set it when it connected, else as its database or the server has it; "": nobody
 	Cancel         bool   // it wants to cancel a statement of a session that isn't here (PostgreSQL)
 	RemoteAddr     net.Addr
 }

@@ -295,6 +295,15 @@ type DropDatabase struct {
 	Force    bool
 }
 
+// AlterDatabaseSet changes what a variable is for sessions on a database that don't set it.
+type AlterDatabaseSet struct {
+	Name    string
+	Var     string // lower case; "" is all, of RESET ALL
+	Reset   bool
+	Current bool   // to what it is in this session
+	Values  []Expr // none: as Reset
+}
+
 // AlterDatabase renames a database or sets options.
 type AlterDatabase struct {
 	Name    string
@@ -322,21 +331,22 @@ type CreateExtension struct {
 // Unsupported is a statement that was understood but isn't supported; What names it: "CREATE FUNCTION".
 type Unsupported struct{ What string }
 
-func (*CreateTable) stmt()     {}
-func (*AlterTable) stmt()      {}
-func (*CreateIndex) stmt()     {}
-func (*Drop) stmt()            {}
-func (*CreateView) stmt()      {}
-func (*CreateSequence) stmt()  {}
-func (*AlterSequence) stmt()   {}
-func (*CreateEnum) stmt()      {}
-func (*AlterEnum) stmt()       {}
-func (*CreateDomain) stmt()    {}
-func (*CreateSchema) stmt()    {}
-func (*CreateDatabase) stmt()  {}
-func (*DropDatabase) stmt()    {}
-func (*AlterDatabase) stmt()   {}
-func (*CommentOn) stmt()       {}
-func (*RenameTables) stmt()    {}
-func (*CreateExtension) stmt() {}
-func (*Unsupported) stmt()     {}
+func (*CreateTable) stmt()      {}
+func (*AlterTable) stmt()       {}
+func (*CreateIndex) stmt()      {}
+func (*Drop) stmt()             {}
+func (*CreateView) stmt()       {}
+func (*CreateSequence) stmt()   {}
+func (*AlterSequence) stmt()    {}
+func (*CreateEnum) stmt()       {}
+func (*AlterEnum) stmt()        {}
+func (*CreateDomain) stmt()     {}
+func (*CreateSchema) stmt()     {}
+func (*CreateDatabase) stmt()   {}
+func (*DropDatabase) stmt()     {}
+func (*AlterDatabase) stmt()    {}
+func (*AlterDatabaseSet) stmt() {}
+func (*CommentOn) stmt()        {}
+func (*RenameTables) stmt()     {}
+func (*CreateExtension) stmt()  {}
+func (*Unsupported) stmt()      {}

@@ -112,7 +112,7 @@ func (c *client) start(ctx context.Context) error {
 	c.reign = c.s.o.Sessions.Reign()
 	switch {
 	case c.handed != nil:
-		if err := c.s.o.Sessions.Admit(ctx, l.attrs[readConsistency]); err != nil {
+		if err := c.s.o.Sessions.Admit(ctx, c.consistency(ctx, &l)); err != nil {
 			return err
 		}
 	case c.s.o.Route != nil:
@@ -171,7 +171,7 @@ func (c *client) route(ctx context.Context, l *login, p []byte) (bool, error) {
 		return true, nil
 	}
 	conn, err := c.s.o.Route(ctx, handoff.Greeting{Protocol: handoff.MySQL, User: l.user, Database: l.database, RemoteAddr: c.raw.RemoteAddr(),
-		Consistency: l.attrs[readConsistency]})
+		Consistency: c.consistency(ctx, l)})
 	if err != nil || conn == nil {
 		return false, err
 	}
@@ -192,6 +192,11 @@ func (c *client) stopBy(stop func()) bool {
 	defer c.mu.Unlock()
 	c.stop = stop
 	return c.fatal == nil
+}
+
+// consistency is how fresh the client's reads have to be.
+func (c *client) consistency(ctx context.Context, l *login) string {
+	return c.s.o.Sessions.Consistency(ctx, l.attrs[readConsistency], l.database)
 }
 
 // readConsistency is the connection attribute by which a client says that any server may serve it.

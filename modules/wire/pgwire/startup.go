@@ -211,7 +211,7 @@ func (c *client) startSession(ctx context.Context, version uint32, message []byt
 	if r := params["replication"]; r != "" && r != "false" && r != "off" && r != "0" {
 		return sqlerr.Unsupported("the replication protocol")
 	}
-	consistency := cmp.Or(params[readConsistency], vars[readConsistency])
+	consistency := c.s.o.Sessions.Consistency(ctx, cmp.Or(params[readConsistency], vars[readConsistency]), database)
 	reign := c.s.o.Sessions.Reign()
 	switch {
 	case c.handed != nil:

@@ -11,9 +11,10 @@ import (
 // Schema and the methods below make a db the source of its catalogs.
 func (d *db) Schema() *schema.Schema { return d.schema }
 
-func (d *db) Database() string    { return "app" }
-func (d *db) Databases() []string { return []string{"app"} }
-func (d *db) User() string        { return "bop" }
+func (d *db) Database() string           { return "app" }
+func (d *db) Databases() []string        { return []string{"app"} }
+func (d *db) SettingsOf(string) []string { return nil }
+func (d *db) User() string               { return "bop" }
 func (d *db) Users() []catalog.Role {
 	return []catalog.Role{{Name: "bop", Superuser: true, Login: true}}
 }

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
@@ -37,8 +36,9 @@ type Options struct {
 	IdleInTransaction time.Duration
 	// FirstID is where the numbers of sessions begin. Servers that pass clients on to each other need ranges of their own.
 	FirstID uint32
-	// ReadConsistency is what bop.read_consistency is for sessions that don't set it. "": linearizable.
-	ReadConsistency string
+	// ReadConsistency and Durability are what bop.read_consistency and bop.durability are for sessions that don't set them,
+	// on databases that don't. "": linearizable, quorum.
+	ReadConsistency, Durability string
 	// Users lists the users that the catalogs show beside those that are connected; nil: none.
 	Users func() []string
 
@@ -49,14 +49,15 @@ type Options struct {
 
 // Server is what the sessions of a process share.
 type Server struct {
-	o       Options
-	plans   planCache
-	schemas schemaCache
-	hub     hub
-	started time.Time
-	tracer  trace.Tracer
-	traced  bool // there is somebody who may want spans
-	metrics *instruments
+	o        Options
+	defaults map[string]string // variables for sessions that don't set them; "": as they are by themselves
+	plans    planCache
+	schemas  schemaCache
+	hub      hub
+	started  time.Time
+	tracer   trace.Tracer
+	traced   bool // there is somebody who may want spans
+	metrics  *instruments
 
 	mu       sync.Mutex
 	sessions map[uint32]*Session
@@ -82,6 +83,9 @@ func NewServer(o Options) (*Server, error) {
 		return nil, fmt.Errorf("read consistency %q: linearizable, leader, stale and stale(10s) are known", o.ReadConsistency)
 	}
 	o.ReadConsistency = strings.ToLower(strings.TrimSpace(o.ReadConsistency))
+	if o.Durability != "" && !slices.Contains(durabilities, o.Durability) {
+		return nil, fmt.Errorf("durability %q: %s are known", o.Durability, strings.Join(durabilities, ", "))
+	}
 	traced := o.TracerProvider != nil
 	if !traced {
 		o.TracerProvider = tracenoop.NewTracerProvider()
@@ -89,7 +93,7 @@ func NewServer(o Options) (*Server, error) {
 	if o.MeterProvider == nil {
 		o.MeterProvider = metricnoop.NewMeterProvider()
 	}
-	s := &Server{o: o, started: time.Now(), sessions: map[uint32]*Session{}, reign: 1, tracer: o.TracerProvider.Tracer(scope), traced: traced}
+	s := &Server{o: o, defaults: map[string]string{readConsistency: o.ReadConsistency, durability: o.Durability}, started: time.Now(), sessions: map[uint32]*Session{}, reign: 1, tracer: o.TracerProvider.Tracer(scope), traced: traced}
 	s.plans.max = o.Plans
 	var err error
 	s.metrics, err = newInstruments(s)
@@ -203,10 +207,9 @@ func (s *Server) Reign() uint64 {
 
 // Admit tells whether a client that another server has passed on can be served here: its reads have to be as fresh as
 // only a leader's are, but for consistencies that are stale, and this server leads or does so in a moment. The error is what
-// the client is refused with: connected again, it finds the one that leads. consistency is what the client asked for when
-// it connected, "" if it didn't.
+// the client is refused with: connected again, it finds the one that leads. consistency is from Consistency.
 func (s *Server) Admit(ctx context.Context, consistency string) error {
-	if c, ok := ParseConsistency(cmp.Or(consistency, s.o.ReadConsistency)); !ok || c.Level == engine.StaleReads {
+	if c, ok := ParseConsistency(consistency); !ok || c.Level == engine.StaleReads {
 		return nil // a bad one is refused where it is set
 	}
 	ok, leader := s.o.Engine.Writable()

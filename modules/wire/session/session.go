@@ -156,9 +156,13 @@ func (x *Session) UseDatabase(ctx context.Context, name string) error {
 	if err := x.settleAlone(ctx); err != nil {
 		return err
 	}
+	settings, err := x.settings(ctx, name)
+	if err != nil {
+		return err
+	}
 	x.letGo(false)
 	x.db, x.lastTXID = db, 0 // each database numbers its own
-	return nil
+	return x.vars.inherit(settings)
 }
 
 // Close ends the session: an open transaction is rolled back. Nothing else may be called afterwards.

@@ -83,6 +83,8 @@ func (x *Session) runUtility(ctx context.Context, st *ir.Statement, args []types
 		return x.createDatabase(ctx, s)
 	case *ir.DropDatabase:
 		return x.dropDatabase(ctx, s)
+	case *ir.AlterDatabaseSet:
+		return x.alterDatabaseSet(ctx, s)
 	case *ir.AlterDatabase:
 		return nil, sqlerr.Unsupported("ALTER DATABASE")
 	case *ir.GrantRevoke:

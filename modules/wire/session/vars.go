@@ -65,6 +65,8 @@ type vars struct {
 	format            types.PGFormat
 	temporary         bool // the connection holds state of this session: temporary tables, switched-off checks
 
+	database map[string]string // what the database says
+
 	env string // of planEnv, "" when it has to be built
 }
 
@@ -100,6 +102,12 @@ func (v *vars) get(name string) (string, bool) {
 	if live, ok := v.live(name); ok {
 		return live, true
 	}
+	if s, ok := v.database[name]; ok {
+		return s, true
+	}
+	if s := v.x.server.defaults[name]; s != "" {
+		return s, true
+	}
 	s := v.specs[name]
 	if s == nil {
 		return "", false
@@ -132,9 +140,6 @@ func (v *vars) live(name string) (string, bool) {
 			readOnly = x.block.readOnly
 		}
 		return v.boolean(readOnly || x.follows()), true
-	case readConsistency:
-		level := x.server.o.ReadConsistency
-		return level, level != ""
 	case "default_transaction_read_only":
 		// Clients that look for a server to write to ask for this one as well. What the session itself set goes before.
 		return "on", !x.mysql() && x.follows()
@@ -204,7 +209,7 @@ func (v *vars) assign(name, value string, local bool) error {
 // settable tells which of the live variables a session may set.
 func settable(name string) bool {
 	switch name {
-	case "default_transaction_read_only", "timestamp", readConsistency:
+	case "default_transaction_read_only", "timestamp":
 		return true
 	}
 	return strings.HasPrefix(name, "transaction_") || strings.HasPrefix(name, "tx_")

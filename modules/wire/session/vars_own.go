@@ -40,13 +40,18 @@ func reserved(name string) error {
 // deriveOwn is derive for the variables of both dialects.
 func (v *vars) deriveOwn(get func(string) string) {
 	v.strictReads = truth(get("bop.strict_reads"))
-	v.durability = engine.Durability(slices.Index(v.specs["bop.durability"].enum, get("bop.durability")))
+	v.durability = engine.Durability(slices.Index(durabilities, get(durability)))
 	v.consistency, _ = ParseConsistency(get(readConsistency))
 	v.stale.Store(v.consistency.Level == engine.StaleReads)
 	if l := v.x.held; l != nil {
 		l.setDurability(v.durability)
 	}
 }
+
+// durability is the variable that says when commits are answered, durabilities its values in engine.Durability's order.
+const durability = "bop.durability"
+
+var durabilities = []string{"quorum", "local", "async"}
 
 // readConsistency is the variable that says how fresh reads have to be.
 const readConsistency = "bop.read_consistency"

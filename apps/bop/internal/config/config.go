@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"os"
 	"strings"
+
+	"github.com/bop-platform/bop/modules/wire/session"
 )
 
 // Serve are the settings of a server. The names in the configuration file are those of the flags.
@@ -35,6 +37,9 @@ type Serve struct {
 	TLSKey         string `name:"tls-key" yaml:"tls-key" env:"BOP_TLS_KEY" placeholder:"FILE" help:"Private key of --tls-cert in PEM."`
 	AdminTokenFile string `name:"admin-token-file" yaml:"admin-token-file" env:"BOP_ADMIN_TOKEN_FILE" placeholder:"FILE" help:"File with the token that the admin API asks for. Needed beyond loopback."`
 	Insecure       bool   `name:"insecure" yaml:"insecure" env:"BOP_INSECURE" help:"Listen beyond loopback even without authentication and TLS."`
+
+	Durability      string `name:"durability" yaml:"durability" env:"BOP_DURABILITY" default:"quorum" enum:"quorum,local,async" help:"When commits are answered, for sessions that don't set bop.durability: ${enum}."`
+	ReadConsistency string `name:"read-consistency" yaml:"read-consistency" env:"BOP_READ_CONSISTENCY" default:"linearizable" placeholder:"LEVEL" help:"How fresh reads are, for sessions that don't set bop.read_consistency: linearizable, leader, stale or stale(10s)."`
 
 	OTLP      string `name:"otlp" yaml:"otlp" env:"BOP_OTLP" placeholder:"URL" help:"Send traces to this OTLP/HTTP endpoint, e.g. http://127.0.0.1:4318."`
 	LogLevel  string `name:"log-level" yaml:"log-level" env:"BOP_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"Least level that is logged: ${enum}."`
@@ -72,6 +77,9 @@ func (s *Serve) Validate() error {
 	}
 	if n := count(s.PeerCA, s.PeerCert, s.PeerKey); n != 0 && n != 3 {
 		return errors.New("--peer-ca, --peer-cert and --peer-key belong together: give all or none")
+	}
+	if _, ok := session.ParseConsistency(s.ReadConsistency); !ok {
+		return fmt.Errorf("--read-consistency %q: give linearizable, leader, stale or stale(DURATION), e.g. stale(10s)", s.ReadConsistency)
 	}
 	if s.Auth && s.AuthFile != "" {
 		return errors.New("--auth and --auth-file exclude each other: users are in the cluster, or in a file")

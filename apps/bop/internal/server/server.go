@@ -99,6 +99,7 @@ type server struct {
 	cluster   *cluster.Cluster
 	host      *sqlite.Host
 	users     atomic.Pointer[storage.Users]
+	settings  atomic.Pointer[storage.Settings]
 	wire      *wire.Server
 	unwatch   func() // of leadership
 	admin     *admin.Server
@@ -193,6 +194,7 @@ func (s *server) open(ctx context.Context) (err error) {
 		return fmt.Errorf("opening data folder %s: %w", s.o.DataDir, err)
 	}
 	s.users.Store(storage.NewUsers(s.host, s.log))
+	s.settings.Store(storage.NewSettings(s.host))
 	if err := s.cluster.Check(ctx, s.host); err != nil {
 		return err
 	}
@@ -204,7 +206,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	s.log.Info("databases are open", "data_dir", s.o.DataDir, "databases", len(s.host.Databases()), "took", time.Since(began).Round(time.Millisecond))
 
-	options := wire.Options{Engine: storage.Engine{Host: s.host}, TLS: s.tls, Logger: s.log, Route: s.route,
+	options := wire.Options{Engine: storage.Engine{Host: s.host, Kept: s.settings.Load()}, ReadConsistency: s.o.ReadConsistency, Durability: s.o.Durability, TLS: s.tls, Logger: s.log, Route: s.route,
 		FirstID:        uint32(cluster.NodeID(s.o.Node)>>1&0x7ff) << 20, // 11 bits of the node, 20 of the session
 		TracerProvider: s.telemetry.Tracer, MeterProvider: s.telemetry.Meter, System: s.system}
 	if s.o.Auth {
@@ -234,6 +236,9 @@ func (s *server) systemChanged() {
 	s.cluster.SystemChanged()
 	if u := s.users.Load(); u != nil {
 		u.Changed()
+	}
+	if k := s.settings.Load(); k != nil {
+		k.Changed()
 	}
 }
 

@@ -12,7 +12,10 @@ import (
 )
 
 // Engine is a host of databases as the front ends see it.
-type Engine struct{ Host *sqlite.Host }
+type Engine struct {
+	Host *sqlite.Host
+	Kept *Settings // nil: they are read each time
+}
 
 var _ engine.Engine = Engine{}
 
@@ -43,7 +46,17 @@ func (e Engine) CreateDatabase(ctx context.Context, name string) error {
 
 // DropDatabase removes a database.
 func (e Engine) DropDatabase(ctx context.Context, name string) error {
-	return translate(e.Host.Drop(ctx, name))
+	db, err := e.Host.DB(name)
+	if err != nil {
+		return translate(err)
+	}
+	if err := e.Host.Drop(ctx, name); err != nil {
+		return translate(err)
+	}
+	if own, err := e.settings().of(ctx, settingsKey(db)); err != nil || len(own) == 0 {
+		return translate(err)
+	}
+	return translate(e.settings().change(ctx, settingsKey(db), func(own map[string]string) { clear(own) }))
 }
 
 // Writable tells whether this server accepts writes, and who does if it doesn't.

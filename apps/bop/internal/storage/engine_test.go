@@ -50,7 +50,7 @@ func TestSessionsOnTheStorage(t *testing.T) {
 	if _, err := h.Create(t.Context(), "db", sqlite.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	srv, err := session.NewServer(session.Options{Engine: Engine{h}})
+	srv, err := session.NewServer(session.Options{Engine: Engine{Host: h}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestSessionsOnTheStorage(t *testing.T) {
 	t.Run("they are there after reopening", func(t *testing.T) {
 		h := open(t, dir)
 		defer h.Close(t.Context())
-		srv, err := session.NewServer(session.Options{Engine: Engine{h}})
+		srv, err := session.NewServer(session.Options{Engine: Engine{Host: h}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +119,7 @@ func TestSessionsOnTheStorage(t *testing.T) {
 	t.Run("errors are the front ends' own", func(t *testing.T) {
 		h := open(t, t.TempDir())
 		defer h.Close(t.Context())
-		e := Engine{h}
+		e := Engine{Host: h}
 		if _, err := e.Database(t.Context(), "nowhere"); !errors.Is(err, engine.ErrNoDatabase) {
 			t.Fatal(err)
 		}

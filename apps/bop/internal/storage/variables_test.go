@@ -114,7 +114,7 @@ func TestVariablesThatSayWhenAnswersLeave(t *testing.T) {
 		if _, err := h.Create(t.Context(), "db", sqlite.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		srv, err := session.NewServer(session.Options{Engine: Engine{h}})
+		srv, err := session.NewServer(session.Options{Engine: Engine{Host: h}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -75,7 +75,7 @@ func (m *mapper) define(n ast.Node) ir.Stmt {
 	case *ast.AlterDatabaseStmt:
 		return &ir.AlterDatabase{Name: n.Dbname, Options: m.options(n.Options)}
 	case *ast.AlterDatabaseSetStmt:
-		return m.none("ALTER DATABASE SET")
+		return m.databaseSet(n)
 	case *ast.CommentStmt:
 		return m.comment(n)
 	case *ast.CreateExtensionStmt:
@@ -86,6 +86,22 @@ func (m *mapper) define(n ast.Node) ir.Stmt {
 		return m.none("DROP OWNED")
 	}
 	return m.none("this statement")
+}
+
+func (m *mapper) databaseSet(n *ast.AlterDatabaseSetStmt) ir.Stmt {
+	set := n.Setstmt
+	s := &ir.AlterDatabaseSet{Name: n.Dbname, Var: strings.ToLower(set.Name)}
+	switch set.Kind {
+	case ast.VAR_SET_VALUE:
+		s.Values = m.exprs(set.Args)
+	case ast.VAR_SET_CURRENT:
+		s.Current = true
+	case ast.VAR_SET_DEFAULT, ast.VAR_RESET, ast.VAR_RESET_ALL:
+		s.Reset = true
+	default:
+		return m.none("ALTER DATABASE SET TRANSACTION")
+	}
+	return s
 }
 
 func temp(r *ast.RangeVar) bool {
