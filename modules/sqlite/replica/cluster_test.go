@@ -107,15 +107,7 @@ func TestADeposedLeaderTakesBackWhatWasNotCommitted(t *testing.T) {
 	for i := range outcomes {
 		wg.Go(func() { _, outcomes[i] = p.Exec(`INSERT INTO t VALUES (?, 'lost')`, 100+i) })
 	}
-	var next *server
-	eventually(t, "another leader", func() bool {
-		for _, f := range c.followers(leader) {
-			if f.host.Writable() == nil {
-				next = f
-			}
-		}
-		return next != nil
-	})
+	next := c.successor(leader)
 	insert(t, next.pool("shop"), 5, 5)
 	eventually(t, "the old leader notices", func() bool { return leader.host.Writable() != nil })
 	c.net.Heal()
@@ -215,15 +207,7 @@ func TestACommitThatIsLocalWaitsForThisServersDiskAlone(t *testing.T) {
 	default:
 	}
 	// The others choose a leader that has neither.
-	var next *server
-	eventually(t, "another leader", func() bool {
-		for _, f := range c.followers(leader) {
-			if f.host.Writable() == nil {
-				next = f
-			}
-		}
-		return next != nil
-	})
+	next := c.successor(leader)
 	insert(t, next.pool("shop"), 5, 5)
 	eventually(t, "the leader gives up", func() bool { return leader.host.Writable() != nil })
 	c.net.Heal()

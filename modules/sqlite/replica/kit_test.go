@@ -122,6 +122,20 @@ func (c *cluster) leader() *server {
 	return found
 }
 
+// successor waits until another server than one that believes to lead accepts writes.
+func (c *cluster) successor(old *server) (next *server) {
+	c.t.Helper()
+	eventually(c.t, "another leader", func() bool {
+		for _, f := range c.followers(old) {
+			if f.host.Writable() == nil {
+				next = f
+			}
+		}
+		return next != nil
+	})
+	return next
+}
+
 // followers are the others that run.
 func (c *cluster) followers(leader *server) (list []*server) {
 	for _, s := range c.servers {
