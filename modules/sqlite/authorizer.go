@@ -17,6 +17,10 @@ func (c *Conn) SetAuthorizer(a Authorizer) error {
 }
 
 func (c *Conn) authorize(action sqlite3.AuthorizerActionCode, name3rd, name4th, schema, inner string) sqlite3.AuthorizerReturnCode {
+	switch action {
+	case sqlite3.AUTH_CREATE_TEMP_TABLE, sqlite3.AUTH_CREATE_TEMP_VIEW, sqlite3.AUTH_CREATE_TEMP_TRIGGER, sqlite3.AUTH_CREATE_TEMP_INDEX, sqlite3.AUTH_CREATE_VTABLE:
+		c.mayHaveTemps = true
+	}
 	if action == sqlite3.AUTH_ATTACH && !c.attachable(name3rd) {
 		return sqlite3.AUTH_DENY
 	}

@@ -49,6 +49,8 @@ type Conn struct {
 	durability  Durability
 	authorizer  Authorizer
 	temps       *sqlite3.Stmt // asks for temporary tables
+	// mayHaveTemps says that a statement was prepared which makes some. Asking costs as much as a short SELECT.
+	mayHaveTemps bool
 }
 
 // Conn opens a connection.

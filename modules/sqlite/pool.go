@@ -99,6 +99,9 @@ func (c *Conn) clean() bool {
 
 // temporary tells whether there are temporary tables, views or triggers.
 func (c *Conn) temporary() (yes bool) {
+	if !c.mayHaveTemps {
+		return false
+	}
 	err := c.Protect(func() error {
 		if c.temps == nil {
 			var err error

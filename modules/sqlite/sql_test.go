@@ -219,14 +219,19 @@ func TestTemporaryTables(t *testing.T) {
 		t.Fatal("temporary tables went to the log")
 	}
 	p := db.Pool()
-	a, err := p.Get(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	sqlExec(t, a, `CREATE TEMP TABLE mine (x)`)
-	p.Put(a, false)
-	if p.Idle() != 0 {
-		t.Fatal("a connection with temporary tables was kept for others")
+	for _, text := range []string{
+		`CREATE TEMP TABLE mine (x)`, `CREATE TABLE temp.mine (x)`, `CREATE TEMP VIEW mine AS SELECT 1`, `CREATE VIRTUAL TABLE temp.mine USING fts5(x)`,
+		`CREATE TABLE theirs (x); CREATE TEMP TRIGGER mine AFTER INSERT ON theirs BEGIN SELECT 1; END`,
+	} {
+		a, err := p.Get(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		sqlExec(t, a, text)
+		p.Put(a, false)
+		if p.Idle() != 0 {
+			t.Errorf("after %s a connection with temporary things was kept for others", text)
+		}
 	}
 }
 
