@@ -20,6 +20,9 @@ func (c *Conn) authorize(action sqlite3.AuthorizerActionCode, name3rd, name4th, 
 	switch action {
 	case sqlite3.AUTH_CREATE_TEMP_TABLE, sqlite3.AUTH_CREATE_TEMP_VIEW, sqlite3.AUTH_CREATE_TEMP_TRIGGER, sqlite3.AUTH_CREATE_TEMP_INDEX, sqlite3.AUTH_CREATE_VTABLE:
 		c.mayHaveTemps = true
+	case sqlite3.AUTH_READ:
+	default: // CREATE TABLE temp.t isn't CREATE TEMP TABLE
+		c.mayHaveTemps = c.mayHaveTemps || schema == "temp"
 	}
 	if action == sqlite3.AUTH_ATTACH && !c.attachable(name3rd) {
 		return sqlite3.AUTH_DENY
