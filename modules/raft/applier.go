@@ -89,16 +89,21 @@ func (a *applier) do(t task) (err error) {
 	if t.f != nil {
 		return t.f()
 	}
-	results, err := a.apply(t.m)
+	return a.work(t.m, nil)
+}
+
+// work does what m asks for. traced are the requests whose proposals are in it.
+func (a *applier) work(m *pb.Message, traced []context.Context) error {
+	results, err := a.apply(m, traced)
 	if err != nil {
 		return err
 	}
-	a.g.lend(false, func(b *inbox) { b.tasks = append(b.tasks, func() { a.g.applied(t.m, results) }) })
+	a.g.lend(false, func(b *inbox) { b.tasks = append(b.tasks, func() { a.g.applied(m, results) }) })
 	return nil
 }
 
 // apply gives the state machine the commands that it doesn't have yet. There is a result for each command.
-func (a *applier) apply(m *pb.Message) ([]any, error) {
+func (a *applier) apply(m *pb.Message, traced []context.Context) ([]any, error) {
 	var entries []Entry
 	commands := 0
 	for _, e := range m.GetEntries() {
@@ -117,7 +122,11 @@ func (a *applier) apply(m *pb.Message) ([]any, error) {
 	results := make([]any, commands)
 	if len(entries) > 0 {
 		started := time.Now()
-		got, err := a.g.sm.Apply(a.ctx, entries)
+		ctx, spans := a.g.applySpans(a.ctx, traced, len(entries))
+		got, err := a.g.sm.Apply(ctx, entries)
+		for _, span := range spans {
+			endSpan(span, err)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -144,7 +153,10 @@ func (g *Group) restore(m *pb.Message) {
 			return errors.New("a snapshot came without its body")
 		}
 		if at.Index > g.applier.has.Index {
-			if err := g.sm.Restore(g.applier.ctx, at, in.body); err != nil {
+			started := time.Now()
+			err := g.sm.Restore(g.applier.ctx, at, in.body)
+			g.h.metrics.restored(g, started, err)
+			if err != nil {
 				in.done <- err
 				return fmt.Errorf("restoring a snapshot at %d: %w", at.Index, err)
 			}
@@ -154,6 +166,7 @@ func (g *Group) restore(m *pb.Message) {
 		in.done <- nil
 		g.do(func() {
 			g.r.restored(meta)
+			g.weights.reset(at.Index)
 			g.restoring = false
 			held := g.held
 			g.held = nil
@@ -265,30 +278,4 @@ func (g *Group) stream(to NodeID, m *pb.Message, at Position, body io.ReadSeekCl
 		err = g.h.o.Transport.SendSnapshot(g.applier.ctx, to, Message{g.id, m}, body)
 	}
 	return errors.Join(err, body.Close())
-}
-
-// compact cuts the log's beginning off when much of it isn't needed: what the state machine has durably, but for some
-// entries that stay for members that are a little behind.
-func (g *Group) compact() {
-	trailing := g.h.o.Trailing
-	start := g.status.Start
-	if g.r.applied.Index < start+2*trailing || g.restoring {
-		return
-	}
-	has, err := g.sm.Applied()
-	if err != nil {
-		g.log.Warn("the log isn't cut: the state machine doesn't say what it has", "err", err)
-		return
-	}
-	_, last, err := g.h.o.Log.Bounds(g.id)
-	if err != nil {
-		return // Raft will find out
-	}
-	to := min(has.Index, g.r.applied.Index, last) // a snapshot was restored that the log doesn't have yet
-	if to < start+2*trailing || to-trailing < g.r.memberAt {
-		return
-	}
-	if err := g.h.o.Log.Compact(g.id, to-trailing, g.r.members); err != nil {
-		g.log.Warn("cutting the log failed", "err", err)
-	}
 }

@@ -48,6 +48,7 @@ type Group struct {
 	heard     map[NodeID]int  // when a leader last saw that another member is active, by clock
 	idle      int             // ticks since a leader has published what it knows of the others
 	notices   notices
+	weights   weights
 
 	// Owned by the host's writer.
 	hard HardState // as the group wants it on disk
@@ -140,12 +141,13 @@ func (g *Group) Submit(ctx context.Context, c Proposal) error {
 	started := time.Now()
 	ctx, span := g.h.startSpan(ctx, g, len(data))
 	if span != nil {
-		p.traced = context.WithoutCancel(ctx)
+		p.traced = &tracing{ctx: context.WithoutCancel(ctx)}
 	}
 	p.done = func(at Position, result any, err error) {
 		if err == nil {
 			g.h.metrics.proposed(g, started)
 		}
+		p.traced.over(err)
 		endSpan(span, err)
 		done(at, result, err)
 	}
@@ -339,6 +341,7 @@ func (g *Group) turn() bool {
 func (g *Group) dispatch() {
 	g.dispatchLease()
 	w := g.r.flush()
+	traced := g.replicating(w.traced)
 	for _, m := range w.appends {
 		switch {
 		case m.GetSnapshot() != nil && !etcd.IsEmptySnap(m.GetSnapshot()):
@@ -349,13 +352,15 @@ func (g *Group) dispatch() {
 			if len(m.GetEntries()) > 0 {
 				g.appending++
 			}
-			g.h.writer.add(g, g.lent, w.traced, m)
-			w.traced = nil // with the first: which of them has which proposal doesn't matter to a trace
+			g.h.writer.add(g, g.lent, traced, m)
+			traced = nil // with the first: which of them has which proposal doesn't matter to a trace
 		}
 	}
 	g.deliver(g.hold(w.sends))
+	g.replicated()
 	for _, m := range w.applies {
-		g.applier.add(task{m: m})
+		g.weights.add(m.GetEntries())
+		g.applier.add(g.applying(m))
 	}
 	switch {
 	case g.r.applied != g.effect:

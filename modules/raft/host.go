@@ -45,6 +45,10 @@ type Options struct {
 	// Trailing is how many entries stay in the log behind what the state machine has durably, for members that are a little
 	// behind. Default 10,000.
 	Trailing uint64
+	// TrailingBytes bounds the same entries by their bytes: whichever bound is lower counts. A leader keeps up to four times
+	// as many bytes for a member that it hears of and that is behind: what it lacks is less than a snapshot, mostly. The log
+	// is cut when it has twice as much as may stay. Default 64 MiB.
+	TrailingBytes uint64
 
 	// MaxClockDrift is how much faster the clock of one host may run than that of another, as a share: leases are shorter by
 	// that much. Default 0.1. Negative: no leases, LeaseRead asks a majority each time.
@@ -88,6 +92,10 @@ func (o *Options) defaults() error {
 	if o.Trailing == 0 {
 		o.Trailing = 10_000
 	}
+	if o.TrailingBytes == 0 {
+		o.TrailingBytes = 64 << 20
+	}
+	o.TrailingBytes = min(o.TrailingBytes, 1<<56)
 	if o.MaxClockDrift == 0 {
 		o.MaxClockDrift = 0.1
 	}
@@ -255,6 +263,7 @@ func (h *Host) Open(id GroupID, sm StateMachine) (*Group, error) {
 	}
 	g := &Group{h: h, id: id, sm: sm, log: h.o.Logger.With("group", uint64(id)), stopped: make(chan struct{}), sending: map[NodeID]bool{},
 		own: metric.WithAttributeSet(attribute.NewSet(attribute.Int64("group", int64(id))))}
+	g.weights.step = h.o.TrailingBytes / 64
 	g.r, err = newReplica(replicaOptions{
 		group: id, id: h.id, store: h.o.Log, election: h.o.ElectionTicks, heartbeat: h.o.HeartbeatTicks, maxMessage: h.o.MaxMessageBytes,
 		maxInflight: h.o.MaxInflight, maxUncommited: h.o.MaxUncommittedBytes, logger: g.log, clock: h.o.Clock, lease: h.o.lease(), snapshot: func() (*pb.Snapshot, error) { return g.r.offer() },

@@ -1,7 +1,6 @@
 package raft
 
 import (
-	"context"
 	"encoding/binary"
 	"maps"
 	"slices"
@@ -19,8 +18,8 @@ type proposal struct {
 	// stored is called when the entry is on this member's disk, which leads; nil: nobody asks.
 	stored func(at Position)
 	at     Position
-	// traced is set if the caller's request is.
-	traced context.Context
+	// traced is set if the caller's request is recorded.
+	traced *tracing
 }
 
 // proposals are those of this member that aren't decided. One is decided when an entry is applied at its index: its own,
@@ -29,10 +28,11 @@ type proposals struct {
 	waiting []*proposal            // taken by Raft, their places not seen yet, in order
 	placed  map[uint64][]*proposal // by index: those of several terms may have had the same
 	asking  []*proposal            // placed ones that want to hear that they are stored, in order
+	traced  []*proposal            // placed ones whose spans go on, in order
 }
 
 // place finds the places of the proposals that Raft has just appended. Entries of its own have no data.
-func (p *proposals) place(entries []*pb.Entry) (traced []context.Context) {
+func (p *proposals) place(entries []*pb.Entry) (traced []*proposal) {
 	for _, e := range entries {
 		if len(p.waiting) == 0 {
 			return traced
@@ -51,7 +51,8 @@ func (p *proposals) place(entries []*pb.Entry) (traced []context.Context) {
 			p.asking = append(p.asking, w)
 		}
 		if w.traced != nil {
-			traced = append(traced, w.traced)
+			traced = append(traced, w)
+			p.traced = append(p.traced, w)
 		}
 	}
 	return traced

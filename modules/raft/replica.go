@@ -1,7 +1,6 @@
 package raft
 
 import (
-	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -31,6 +30,7 @@ type replica struct {
 	applied  Position // the state machine's
 	members  *pb.ConfState
 	memberAt uint64 // index of the change that made members
+	last     uint64 // index of the last entry, which may be on its way to the disk
 	accepted uint64 // index of the last snapshot that Raft took: its members hold from then on
 
 	clock    func() time.Duration
@@ -43,6 +43,10 @@ type replica struct {
 	known    uint64     // commit index that is on disk for sure
 	asked    uint64     // commit index that is on its way there because a change of members waits for it
 
+	listed   *pb.ConfState // the members of which the following are lists; those are never changed
+	voting   []NodeID
+	learning []NodeID
+
 	proposals proposals
 	proposing []*proposal // those that are being handed to Raft
 	reads     reads
@@ -51,12 +55,12 @@ type replica struct {
 
 // work is what a replica wants done. Appends are done in order, applies are; the two needn't wait for each other.
 type work struct {
-	appends []*pb.Message     // each to be durable before its responses go out
-	applies []*pb.Message     // committed entries
-	sends   []*pb.Message     // to other members
-	ended   []ending          // callers to be told
-	traced  []context.Context // requests whose proposals are in appends
-	changed bool              // leader, role or term
+	appends []*pb.Message // each to be durable before its responses go out
+	applies []*pb.Message // committed entries
+	sends   []*pb.Message // to other members
+	ended   []ending      // callers to be told
+	traced  []*proposal   // those in appends whose requests are recorded
+	changed bool          // leader, role or term
 }
 
 // finished is what a state machine has applied.
@@ -95,7 +99,7 @@ func newReplica(o replicaOptions) (*replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &replica{group: o.group, id: o.id, log: o.logger, applied: first.Start, members: first.Members, memberAt: first.Start.Index,
+	r := &replica{group: o.group, id: o.id, log: o.logger, applied: first.Start, members: first.Members, memberAt: first.Start.Index, last: first.Last,
 		known: first.HardState.Commit, clock: o.clock, lease: o.lease}
 	if o.clock == nil {
 		r.lease = 0
@@ -290,7 +294,12 @@ func (r *replica) take() {
 			switch m.GetTo() {
 			case etcd.LocalAppendThread:
 				r.out.traced = append(r.out.traced, r.proposals.place(m.GetEntries())...)
-				r.accepted = max(r.accepted, m.GetSnapshot().GetMetadata().GetIndex())
+				if at := m.GetSnapshot().GetMetadata().GetIndex(); at > 0 {
+					r.accepted, r.last = max(r.accepted, at), at
+				}
+				if n := len(m.GetEntries()); n > 0 {
+					r.last = m.GetEntries()[n-1].GetIndex()
+				}
 				r.out.appends = append(r.out.appends, m)
 			case etcd.LocalApplyThread:
 				r.out.applies = append(r.out.applies, m)
@@ -351,16 +360,32 @@ func (r *replica) flush() work {
 	return w
 }
 
-// voters are the members that vote, in order.
+// voters are the members that vote, in order. The list isn't the caller's.
 func (r *replica) voters() []NodeID {
-	var ids []NodeID
-	for _, id := range slices.Concat(r.members.GetVoters(), r.members.GetVotersOutgoing()) {
-		if !slices.Contains(ids, NodeID(id)) {
-			ids = append(ids, NodeID(id))
-		}
+	r.list()
+	return r.voting
+}
+
+// learners are those that don't, or not yet.
+func (r *replica) learners() []NodeID {
+	r.list()
+	return r.learning
+}
+
+// list makes the lists of members, which are asked for with each batch of entries and seldom change.
+func (r *replica) list() {
+	if r.listed == r.members {
+		return
 	}
-	slices.SortFunc(ids, func(a, b NodeID) int { return cmp.Compare(a, b) })
-	return ids
+	r.listed, r.voting, r.learning = r.members, nil, nil
+	for _, id := range slices.Concat(r.members.GetVoters(), r.members.GetVotersOutgoing()) {
+		r.voting = append(r.voting, NodeID(id))
+	}
+	slices.Sort(r.voting)
+	r.voting = slices.Compact(r.voting)
+	for _, id := range slices.Concat(r.members.GetLearners(), r.members.GetLearnersNext()) {
+		r.learning = append(r.learning, NodeID(id))
+	}
 }
 
 // logger gives Raft's messages to slog. What Raft calls information is detail here.

@@ -2,7 +2,6 @@ package raft
 
 import (
 	"context"
-	"slices"
 
 	etcd "go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/tracker"
@@ -16,7 +15,8 @@ type Status struct {
 	Term      uint64
 	Commit    uint64
 	Applied   uint64
-	Voters    []NodeID
+	Last      uint64   // index of the log's last entry, which need not be on disk yet
+	Voters    []NodeID // this list and the next two are shared: they must not be changed
 	Learners  []NodeID
 	Peers     []Peer // of a leader: how far the others are
 	Leads     bool
@@ -77,26 +77,29 @@ func (g *Group) listen(ticks int) {
 	})
 }
 
+// active tells whether a leader has heard of a member lately.
+func (g *Group) active(id NodeID, p tracker.Progress) bool {
+	at, heard := g.heard[id]
+	return p.RecentActive || heard && g.clock-at <= g.h.o.ElectionTicks
+}
+
 // publish makes the present state what Status tells. It runs in the group's actor.
 func (g *Group) publish() {
 	r := g.r
 	b := r.rn.BasicStatus()
 	s := Status{
-		Group: g.id, Node: r.id, Leader: r.leader, Term: r.term, Commit: b.GetCommit(), Applied: r.applied.Index, Voters: r.voters(),
+		Group: g.id, Node: r.id, Leader: r.leader, Term: r.term, Commit: b.GetCommit(), Applied: r.applied.Index, Last: r.last,
+		Voters: r.voters(), Learners: r.learners(),
 		Leads: r.role == etcd.StateLeader, Candidate: r.role == etcd.StateCandidate || r.role == etcd.StatePreCandidate,
-	}
-	for _, id := range slices.Concat(r.members.GetLearners(), r.members.GetLearnersNext()) {
-		s.Learners = append(s.Learners, NodeID(id))
 	}
 	if start, _, err := g.h.o.Log.Bounds(g.id); err == nil {
 		s.Start = start.Index
 	}
-	if s.Leads {
+	if s.Leads && len(s.Voters)+len(s.Learners) > 1 {
+		s.Peers = make([]Peer, 0, len(s.Voters)+len(s.Learners)-1)
 		r.rn.WithProgress(func(id uint64, t etcd.ProgressType, p tracker.Progress) {
 			if NodeID(id) != r.id {
-				at, heard := g.heard[NodeID(id)]
-				active := p.RecentActive || heard && g.clock-at <= g.h.o.ElectionTicks
-				s.Peers = append(s.Peers, Peer{NodeID(id), p.Match, t == etcd.ProgressTypeLearner, active, p.State == tracker.StateSnapshot})
+				s.Peers = append(s.Peers, Peer{NodeID(id), p.Match, t == etcd.ProgressTypeLearner, g.active(NodeID(id), p), p.State == tracker.StateSnapshot})
 			}
 		})
 	}
