@@ -218,10 +218,12 @@ func (c *trio) handOver(t *testing.T) {
 	does(t, idle, "INSERT INTO t VALUES (2)", "SELECT pg_advisory_lock(1)")
 	does(t, open, "BEGIN", "INSERT INTO t VALUES (200)")
 	// The lock is let go when the idle session ends; the statement that waits for it is answered after that.
+	limit, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
 	answer := make(chan error, 1)
 	go func() {
 		var seven int
-		err := busy.QueryRow(context.Background(), "SELECT 7 + length(pg_advisory_lock(1)::text)").Scan(&seven)
+		err := busy.QueryRow(limit, "SELECT 7 + length(pg_advisory_lock(1)::text)").Scan(&seven)
 		if err == nil && seven != 7 {
 			err = errors.New("not the right one")
 		}
@@ -239,7 +241,7 @@ func (c *trio) handOver(t *testing.T) {
 		t.Errorf("the answer of the statement that ran: %v", err)
 	}
 	for who, conn := range map[string]*pgx.Conn{"an idle client": idle, "one that has its answer": busy, "one in a transaction": open, "one that a follower passed on": passed} {
-		_, err := conn.WaitForNotification(t.Context())
+		_, err := conn.WaitForNotification(limit)
 		var told *pgconn.PgError
 		if !errors.As(err, &told) || told.Code != "57P01" || told.Severity != "FATAL" {
 			t.Errorf("%s was told %v", who, err)
