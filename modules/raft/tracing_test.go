@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/sdk/trace"
@@ -29,10 +30,10 @@ func (w *witness) Apply(ctx context.Context, entries []raft.Entry) ([]any, error
 }
 
 // recorded is a cluster whose spans are kept.
-func recorded(t *testing.T, n int) (*cluster, *tracetest.SpanRecorder, api.Tracer) {
+func recorded(t *testing.T, n int, tick time.Duration) (*cluster, *tracetest.SpanRecorder, api.Tracer) {
 	kept := tracetest.NewSpanRecorder()
 	provider := trace.NewTracerProvider(trace.WithSpanProcessor(kept))
-	c := newCluster(t, n, func(o *raft.Options) { o.TracerProvider = provider })
+	c := newCluster(t, n, func(o *raft.Options) { o.TracerProvider, o.Tick = provider, tick })
 	return c, kept, provider.Tracer("test")
 }
 
@@ -48,7 +49,7 @@ func of(request api.Span, list []trace.ReadOnlySpan) map[string]trace.ReadOnlySp
 }
 
 func TestATracedProposalShowsReplicationAndApply(t *testing.T) {
-	c, kept, tracer := recorded(t, 3)
+	c, kept, tracer := recorded(t, 3, 10*time.Millisecond)
 	c.group(1, 1, 2, 3)
 	g := c.leader(1)
 	c.propose(g, "without a trace")
@@ -77,7 +78,7 @@ func TestATracedProposalShowsReplicationAndApply(t *testing.T) {
 }
 
 func TestTheStateMachineIsCalledWithinTheSpanOfItsCall(t *testing.T) {
-	c, kept, tracer := recorded(t, 1)
+	c, kept, tracer := recorded(t, 1, 10*time.Millisecond)
 	if err := c.nodes[1].host.Bootstrap(1, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +100,7 @@ func TestTheStateMachineIsCalledWithinTheSpanOfItsCall(t *testing.T) {
 }
 
 func TestTheSpanOfAProposalThatIsSupersededSaysSo(t *testing.T) {
-	c, kept, tracer := recorded(t, 3)
+	c, kept, tracer := recorded(t, 3, 10*time.Millisecond)
 	c.group(1, 1, 2, 3)
 	old := c.leader(1)
 	c.propose(old, "a")
@@ -132,7 +133,7 @@ func TestTheSpanOfAProposalThatIsSupersededSaysSo(t *testing.T) {
 }
 
 func TestReplicationEndsThoughTheStateMachineHangs(t *testing.T) {
-	c, kept, tracer := recorded(t, 3)
+	c, kept, tracer := recorded(t, 3, 100*time.Millisecond) // whoever leads goes on to, also on a slow machine
 	machines := c.slowly()
 	g := c.leader(1)
 	release := machines[g.Status().Node].hang(t)
@@ -158,7 +159,7 @@ func TestReplicationEndsThoughTheStateMachineHangs(t *testing.T) {
 }
 
 func TestWhatTheNextLeaderCommitsWasReplicatedBeforeItIsApplied(t *testing.T) {
-	c, kept, tracer := recorded(t, 3)
+	c, kept, tracer := recorded(t, 3, 10*time.Millisecond)
 	c.group(1, 1, 2, 3)
 	g := c.leader(1)
 	c.propose(g, "a")
