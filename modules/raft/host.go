@@ -236,6 +236,15 @@ func (h *Host) Bootstrap(id GroupID, voters ...NodeID) error {
 // first is the place before a group's first entry: an empty state machine stands for it.
 var first = Position{1, 1}
 
+// Stalled is why nothing can be written to the host's log at present, nil if something can: its disk is full, and it is
+// tried again. Meanwhile the host leads no group for long.
+func (h *Host) Stalled() error {
+	if err := h.writer.stalled.Load(); err != nil {
+		return *err
+	}
+	return nil
+}
+
 // Open starts this host's member of a group: one that was bootstrapped, one that was open before, or one that its leader
 // is about to add (Group.Change there), which waits until it hears of it.
 func (h *Host) Open(id GroupID, sm StateMachine) (*Group, error) {

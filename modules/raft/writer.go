@@ -27,6 +27,8 @@ type writer struct {
 	awake  bool
 	closed bool
 
+	stalled atomic.Pointer[error] // why nothing can be written at present
+
 	rested  atomic.Int64 // when the last round has ended, in nanoseconds since 1970
 	writing sync.Mutex   // LogStore.Write is for one at a time
 }
@@ -173,8 +175,12 @@ func (w *writer) insist(updates []Update) error {
 	for tries := 0; ; tries++ {
 		err := w.write(updates)
 		if err == nil || !errors.Is(err, ErrRetry) {
+			if tries > 0 {
+				w.stalled.Store(nil)
+			}
 			return err
 		}
+		w.stalled.Store(&err)
 		if tries%retryNote == 0 {
 			w.h.o.Logger.Error("the log can't be written, it is tried again", "err", err)
 		}

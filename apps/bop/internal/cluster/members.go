@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bop-platform/bop/modules/raft"
@@ -32,10 +34,11 @@ type Member struct {
 	PG        string `json:"pg,omitempty"`
 	MySQL     string `json:"mysql,omitempty"`
 	HTTP      string `json:"http,omitempty"`
-	Match     uint64 `json:"match"`     // index up to which it has the log, as the leader knows
-	Lag       uint64 `json:"lag"`       // entries that it is behind
-	Snapshot  bool   `json:"snapshot"`  // it is being sent one
-	Reachable bool   `json:"reachable"` // heard of lately
+	Match     uint64 `json:"match"`             // index up to which it has the log, as the leader knows
+	Lag       uint64 `json:"lag"`               // entries that it is behind
+	Snapshot  bool   `json:"snapshot"`          // it is being sent one
+	Reachable bool   `json:"reachable"`         // heard of lately
+	Trouble   string `json:"trouble,omitempty"` // what keeps it from leading, if somebody has asked it
 }
 
 // Settled is nil if writes can be made and every node is there and has the log up to an index, and says what is missing.
@@ -89,7 +92,7 @@ func (c *Cluster) Status(ctx context.Context) Status {
 		}
 		switch i := slices.IndexFunc(s.Peers, func(p raft.Peer) bool { return p.Node == id }); {
 		case id == s.Node:
-			m.Match, m.Reachable = s.Commit, true
+			m.Match, m.Reachable, m.Trouble = s.Commit, true, c.trouble()
 			m.Lag = s.Commit - min(s.Commit, s.Applied)
 		case i >= 0:
 			p := s.Peers[i]
@@ -123,20 +126,44 @@ func (c *Cluster) probe(ctx context.Context, out *Status) {
 			continue
 		}
 		wg.Go(func() {
-			if conn, err := c.transport.Dial(ctx, NodeID(m.ID)); err == nil {
-				m.Reachable = true
-				conn.Close()
+			var reached atomic.Bool
+			dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+				conn, err := c.transport.Dial(ctx, NodeID(m.ID))
+				if err != nil {
+					return nil, err
+				}
+				reached.Store(true)
+				if _, err := conn.Write([]byte{streamHTTP}); err != nil {
+					return nil, errors.Join(err, conn.Close())
+				}
+				return conn, nil
 			}
+			var answer standing
+			if err := post(ctx, dial, "/standing", c.self, &answer, true); err == nil {
+				m.Trouble = answer.Trouble
+			}
+			m.Reachable = reached.Load()
 		})
 	}
 	wg.Wait()
 }
 
+// trouble is what keeps this node from leading.
+func (c *Cluster) trouble() string {
+	if err := c.log.Host().Stalled(); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
 // writable says whether writes can be made, and if not, why.
 func (c *Cluster) writable(s raft.Status, out *Status) (bool, string) {
 	voters, reached := 0, 0
-	var missing []string
+	var missing, troubles []string
 	for _, m := range out.Nodes {
+		if m.Trouble != "" {
+			troubles = append(troubles, m.ID+": "+m.Trouble)
+		}
 		if m.Role == "learner" {
 			continue
 		}
@@ -155,11 +182,15 @@ func (c *Cluster) writable(s raft.Status, out *Status) (bool, string) {
 		return false, fmt.Sprintf("%s isn't a member of the cluster yet: it waits to be added", c.o.Node)
 	case reached < need:
 		return false, fmt.Sprintf("%d of %d voters are needed, and %s reaches %d: no answer from %s", need, voters, c.o.Node, reached, strings.Join(missing, ", "))
+	case s.Leads && c.trouble() != "":
+		return false, fmt.Sprintf("%s leads and can't write its log: %s", c.o.Node, c.trouble())
 	case s.Leads:
 		if _, err := c.log.Epoch(); err != nil {
 			return false, fmt.Sprintf("%s was elected and hasn't confirmed it with a majority yet", c.o.Node)
 		}
 		return true, ""
+	case out.Leader == "" && len(troubles) > 0:
+		return false, "no leader is elected at present; what is known to be in the way: " + strings.Join(troubles, "; ")
 	case out.Leader == "":
 		return false, fmt.Sprintf("no leader is elected at present; %s reaches %d of %d voters, so there should be one in a moment", c.o.Node, reached, voters)
 	}
@@ -181,8 +212,22 @@ func (c *Cluster) memberID(name string) (raft.NodeID, error) {
 	return id, nil
 }
 
+// takeCharge keeps the leader's own care for its nodes away from one until the function that it returns is called: of two
+// who change the members at the same time, Raft refuses one.
+func (c *Cluster) takeCharge(name string) (release func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.admitting[name] = true
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.admitting, name)
+	}
+}
+
 // Add adds a node that waits at an address: as a learner, which becomes a voter when it has caught up unless learner is set.
 func (c *Cluster) Add(ctx context.Context, name, address string, learner bool) error {
+	defer c.takeCharge(name)()
 	if err := c.alter(ctx, name, func(n *Node) error {
 		*n = Node{Name: name, Raft: address, Learner: learner}
 		return nil
@@ -202,6 +247,7 @@ func (c *Cluster) Promote(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	defer c.takeCharge(name)()
 	if err := c.alter(ctx, name, func(n *Node) error {
 		n.Name, n.Learner = name, false
 		return nil

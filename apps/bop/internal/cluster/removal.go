@@ -39,14 +39,7 @@ func (c *Cluster) Remove(ctx context.Context, name string) error {
 	if len(s.Voters) == 1 && s.Voters[0] == id {
 		return fmt.Errorf("%s is the only voter: without it there is no cluster", name)
 	}
-	c.mu.Lock()
-	c.admitting[name] = true // nobody else goes on with it meanwhile
-	c.mu.Unlock()
-	defer func() {
-		c.mu.Lock()
-		delete(c.admitting, name)
-		c.mu.Unlock()
-	}()
+	defer c.takeCharge(name)()
 	if err := c.alter(ctx, name, func(n *Node) error {
 		n.Name, n.Removed = name, true
 		return nil
@@ -170,9 +163,10 @@ func (c *Cluster) end() {
 	})
 }
 
-// standing is the answer to a node that asks what became of it.
+// standing is the answer to a node that asks what became of it, and of the one it asks.
 type standing struct {
-	Removed bool `json:"removed"`
+	Removed bool   `json:"removed"`
+	Trouble string `json:"trouble,omitempty"` // what keeps the node that answers from leading
 }
 
 // askAbout asks a node whether this one was removed. Only those answer whose cluster this is.
@@ -203,9 +197,9 @@ func (i *inside) standing(w http.ResponseWriter, r *http.Request) {
 		removed := c.nodes[n.Name].Removed
 		c.mu.Unlock()
 		if _, err := c.memberID(n.Name); removed && errors.Is(err, ErrUnknownNode) {
-			return standing{true}, nil
+			return standing{Removed: true}, nil
 		}
-		return standing{}, nil
+		return standing{Trouble: c.trouble()}, nil
 	})
 }
 
