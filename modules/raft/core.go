@@ -66,7 +66,7 @@ func (c *Core) Step(m *pb.Message) { c.r.step(m) }
 // Propose appends a command; see Group.ProposeAsync.
 func (c *Core) Propose(data []byte, done func(at Position, result any, err error)) {
 	b := append([]byte{kindCommand}, data...)
-	c.r.propose([]*proposal{{kind: pb.EntryNormal, data: b, done: done}})
+	c.r.propose([]*proposal{{kind: pb.EntryNormal, data: b, told: done}})
 }
 
 // Change proposes a change of members: the marshalled ConfChangeV2 of changes.
@@ -75,7 +75,7 @@ func (c *Core) Change(changes []Change, done func(at Position, result any, err e
 	if err != nil {
 		return err
 	}
-	c.r.propose([]*proposal{{kind: pb.EntryConfChangeV2, data: data, done: done}})
+	c.r.propose([]*proposal{{kind: pb.EntryConfChangeV2, data: data, told: done}})
 	return nil
 }
 
@@ -128,7 +128,7 @@ func (c *Core) Take() Work {
 	w := c.r.flush()
 	out := Work{Appends: w.appends, Applies: w.applies, Sends: w.sends}
 	for _, e := range w.ended {
-		out.Done = append(out.Done, func() { e.done(e.at, e.result, e.err) })
+		out.Done = append(out.Done, func() { e.who.done(e.at, e.result, e.err) })
 	}
 	return out
 }

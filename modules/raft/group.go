@@ -26,6 +26,8 @@ type Group struct {
 	log *slog.Logger
 	pid *actor.PID
 	own metric.MeasurementOption // the attributes of its figures
+	// record is own for the figures that each commit makes.
+	record []metric.RecordOption
 
 	lease     atomic.Int64  // the end of this leader's lease by the host's clock, 0 if it has none
 	committed atomic.Uint64 // index that is known to be committed
@@ -95,22 +97,36 @@ func (g *Group) ID() GroupID { return g.id }
 // ErrNotLeader, ErrDropped and ErrSuperseded mean that it has no effect; ErrUnknown, and that of a context that ended, that
 // it may have.
 func (g *Group) Propose(ctx context.Context, data []byte) (Position, any, error) {
-	type answer struct {
-		at     Position
-		result any
-		err    error
-	}
-	c := make(chan answer, 1)
-	if err := g.ProposeAsync(ctx, data, func(at Position, result any, err error) { c <- answer{at, result, err} }); err != nil {
+	w := waiters.Get().(*waiter)
+	if err := g.Submit(ctx, Proposal{Data: data, Done: w.told}); err != nil {
+		waiters.Put(w)
 		return Position{}, nil, err
 	}
 	select {
-	case a := <-c:
+	case a := <-w.c:
+		waiters.Put(w)
 		return a.at, a.result, a.err
-	case <-ctx.Done():
+	case <-ctx.Done(): // its answer is still to come
 		return Position{}, nil, fmt.Errorf("%w: %w", ErrUnknown, context.Cause(ctx))
 	}
 }
+
+// waiter waits for the answer to one proposal, and then for the next.
+type waiter struct {
+	c    chan answer
+	told func(at Position, result any, err error)
+}
+
+type answer struct {
+	at     Position
+	result any
+	err    error
+}
+
+var waiters = sync.Pool{New: func() any {
+	c := make(chan answer, 1)
+	return &waiter{c, func(at Position, result any, err error) { c <- answer{at, result, err} }}
+}}
 
 // ProposeAsync is Propose that calls back. Commands are appended in the order of the calls. It waits only for room:
 // Options.MaxQueueBytes bounds what waits. done is called once, by a goroutine that it must not block; an error that is
@@ -132,27 +148,18 @@ type Proposal struct {
 
 // Submit is ProposeAsync for those who want to hear more.
 func (g *Group) Submit(ctx context.Context, c Proposal) error {
-	data, done := c.Data, c.Done
+	data := c.Data
 	if len(data) > g.h.o.MaxCommandBytes {
 		return fmt.Errorf("%w: a command of %d bytes, the limit is %d", ErrDropped, len(data), g.h.o.MaxCommandBytes)
 	}
 	b := append(make([]byte, 0, 1+len(data)), kindCommand)
-	p := &proposal{kind: pb.EntryNormal, data: append(b, data...), stored: c.Stored}
-	started := time.Now()
-	ctx, span := g.h.startSpan(ctx, g, len(data))
-	if span != nil {
+	p := &proposal{kind: pb.EntryNormal, data: append(b, data...), told: c.Done, stored: c.Stored, g: g, started: time.Now()}
+	ctx, p.span = g.h.startSpan(ctx, g, len(data))
+	if p.span != nil {
 		p.traced = &tracing{ctx: context.WithoutCancel(ctx)}
 	}
-	p.done = func(at Position, result any, err error) {
-		if err == nil {
-			g.h.metrics.proposed(g, started)
-		}
-		p.traced.over(err)
-		endSpan(span, err)
-		done(at, result, err)
-	}
 	if err := g.enqueue(ctx, p); err != nil {
-		endSpan(span, err)
+		endSpan(p.span, err)
 		return err
 	}
 	return nil
@@ -188,21 +195,17 @@ func (g *Group) enqueue(ctx context.Context, p *proposal) error {
 // read from the state machine then is linearizable. It works on every member, the leader is asked. Reads that come
 // together share one round of messages.
 func (g *Group) ReadIndex(ctx context.Context) (uint64, error) {
-	type answer struct {
-		index uint64
-		err   error
-	}
 	c := make(chan answer, 1)
 	g.mu.Lock()
 	if g.err != nil {
 		defer g.mu.Unlock()
 		return 0, g.err
 	}
-	g.box.reads = append(g.box.reads, func(at Position, _ any, err error) { c <- answer{at.Index, err} })
+	g.box.reads = append(g.box.reads, func(at Position, _ any, err error) { c <- answer{at: at, err: err} })
 	g.told()
 	select {
 	case a := <-c:
-		return a.index, a.err
+		return a.at.Index, a.err
 	case <-ctx.Done():
 		return 0, context.Cause(ctx)
 	}
@@ -371,7 +374,7 @@ func (g *Group) dispatch() {
 		g.publish()
 	}
 	for _, e := range w.ended {
-		e.done(e.at, e.result, e.err)
+		e.who.done(e.at, e.result, e.err)
 	}
 }
 
@@ -459,7 +462,7 @@ func (g *Group) finish() {
 		}
 		g.r.stop()
 		for _, e := range g.r.flush().ended {
-			e.done(e.at, e.result, e.err)
+			e.who.done(e.at, e.result, e.err)
 		}
 		g.applier.stop()
 		close(g.stopped)
@@ -552,7 +555,7 @@ func (g *Group) Change(ctx context.Context, changes ...Change) error {
 		return err
 	}
 	c := make(chan error, 1)
-	err = g.enqueue(ctx, &proposal{kind: pb.EntryConfChangeV2, data: data, done: func(_ Position, _ any, err error) { c <- err }})
+	err = g.enqueue(ctx, &proposal{kind: pb.EntryConfChangeV2, data: data, told: func(_ Position, _ any, err error) { c <- err }})
 	if err != nil {
 		return err
 	}

@@ -273,6 +273,7 @@ func (h *Host) Open(id GroupID, sm StateMachine) (*Group, error) {
 	g := &Group{h: h, id: id, sm: sm, log: h.o.Logger.With("group", uint64(id)), stopped: make(chan struct{}), sending: map[NodeID]bool{},
 		own: metric.WithAttributeSet(attribute.NewSet(attribute.Int64("group", int64(id))))}
 	g.weights.step = h.o.TrailingBytes / 64
+	g.record = []metric.RecordOption{g.own}
 	g.r, err = newReplica(replicaOptions{
 		group: id, id: h.id, store: h.o.Log, election: h.o.ElectionTicks, heartbeat: h.o.HeartbeatTicks, maxMessage: h.o.MaxMessageBytes,
 		maxInflight: h.o.MaxInflight, maxUncommited: h.o.MaxUncommittedBytes, logger: g.log, clock: h.o.Clock, lease: h.o.lease(), snapshot: func() (*pb.Snapshot, error) { return g.r.offer() },

@@ -89,7 +89,7 @@ func newInstruments(h *Host) (*instruments, error) {
 func (i *instruments) close() { i.observer.Unregister() }
 
 func (i *instruments) proposed(g *Group, started time.Time) {
-	i.propose.Record(context.Background(), time.Since(started).Seconds(), g.attributes())
+	i.propose.Record(context.Background(), time.Since(started).Seconds(), g.record...)
 }
 
 func (i *instruments) wrote(started time.Time, updates int) {
@@ -98,7 +98,7 @@ func (i *instruments) wrote(started time.Time, updates int) {
 }
 
 func (i *instruments) applied(g *Group, started time.Time, _ int) {
-	i.apply.Record(context.Background(), time.Since(started).Seconds(), g.attributes())
+	i.apply.Record(context.Background(), time.Since(started).Seconds(), g.record...)
 }
 
 func (i *instruments) snapshot(g *Group, started time.Time, err error) {

@@ -8,27 +8,55 @@ import (
 
 	etcd "go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // proposal is a command, or a change of members, whose caller waits.
 type proposal struct {
 	kind pb.EntryType
-	data []byte // a command begins with kindCommand
-	done func(at Position, result any, err error)
+	data []byte                                   // a command begins with kindCommand
+	told func(at Position, result any, err error) // who hears of it, behind what follows
 	// stored is called when the entry is on this member's disk, which leads; nil: nobody asks.
 	stored func(at Position)
 	at     Position
-	// traced is set if the caller's request is recorded.
-	traced *tracing
+	next   *proposal // one of another term whose place had the same index
+
+	// Of a command:
+	g       *Group
+	started time.Time
+	span    trace.Span // raft.propose; nil: the caller's request isn't recorded
+	traced  *tracing
+}
+
+// caller hears how something ended.
+type caller interface {
+	done(at Position, result any, err error)
+}
+
+// callback is a caller that is a function.
+type callback func(at Position, result any, err error)
+
+func (f callback) done(at Position, result any, err error) { f(at, result, err) }
+
+// done implements caller.
+func (p *proposal) done(at Position, result any, err error) {
+	if p.g != nil {
+		if err == nil {
+			p.g.h.metrics.proposed(p.g, p.started)
+		}
+		p.traced.over(err)
+		endSpan(p.span, err)
+	}
+	p.told(at, result, err)
 }
 
 // proposals are those of this member that aren't decided. One is decided when an entry is applied at its index: its own,
 // or another leader's. Losing leadership decides nothing.
 type proposals struct {
-	waiting []*proposal            // taken by Raft, their places not seen yet, in order
-	placed  map[uint64][]*proposal // by index: those of several terms may have had the same
-	asking  []*proposal            // placed ones that want to hear that they are stored, in order
-	traced  []*proposal            // placed ones whose spans go on, in order
+	waiting []*proposal          // taken by Raft, their places not seen yet, in order
+	placed  map[uint64]*proposal // by index: those of several terms may have had the same
+	asking  []*proposal          // placed ones that want to hear that they are stored, in order
+	traced  []*proposal          // placed ones whose spans go on, in order
 }
 
 // place finds the places of the proposals that Raft has just appended. Entries of its own have no data.
@@ -44,9 +72,10 @@ func (p *proposals) place(entries []*pb.Entry) (traced []*proposal) {
 		p.waiting = p.waiting[1:]
 		w.at = Position{e.GetIndex(), e.GetTerm()}
 		if p.placed == nil {
-			p.placed = map[uint64][]*proposal{}
+			p.placed = map[uint64]*proposal{}
 		}
-		p.placed[w.at.Index] = append(p.placed[w.at.Index], w)
+		w.next = p.placed[w.at.Index]
+		p.placed[w.at.Index] = w
 		if w.stored != nil {
 			p.asking = append(p.asking, w)
 		}
@@ -69,23 +98,23 @@ func (p *proposals) onDisk(r *replica, last Position) {
 		p.asking[0] = nil
 		p.asking = p.asking[1:]
 		if w.at.Term == last.Term {
-			r.end(func(at Position, _ any, _ error) { w.stored(at) }, w.at, nil, nil)
+			r.end(callback(func(at Position, _ any, _ error) { w.stored(at) }), w.at, nil, nil)
 		}
 	}
 }
 
 // decided ends those at an index that was applied.
 func (p *proposals) decided(r *replica, at Position, result any) {
-	list := p.placed[at.Index]
-	if list == nil {
+	w := p.placed[at.Index]
+	if w == nil {
 		return
 	}
 	delete(p.placed, at.Index)
-	for _, w := range list {
+	for ; w != nil; w = w.next {
 		if w.at.Term == at.Term {
-			r.end(w.done, w.at, result, nil)
+			r.end(w, w.at, result, nil)
 		} else {
-			r.end(w.done, w.at, nil, ErrSuperseded)
+			r.end(w, w.at, nil, ErrSuperseded)
 		}
 	}
 }
@@ -96,8 +125,8 @@ func (p *proposals) passed(r *replica, index uint64) {
 		if i > index {
 			return
 		}
-		for _, w := range p.placed[i] {
-			r.end(w.done, w.at, nil, ErrUnknown)
+		for w := p.placed[i]; w != nil; w = w.next {
+			r.end(w, w.at, nil, ErrUnknown)
 		}
 		delete(p.placed, i)
 	}
@@ -107,7 +136,7 @@ func (p *proposals) passed(r *replica, index uint64) {
 func (p *proposals) stop(r *replica) {
 	p.passed(r, ^uint64(0))
 	for _, w := range p.waiting {
-		r.end(w.done, w.at, nil, ErrUnknown)
+		r.end(w, w.at, nil, ErrUnknown)
 	}
 	p.waiting = nil
 }
@@ -212,7 +241,7 @@ func (s *reads) advance(r *replica) {
 			kept = append(kept, w)
 			continue
 		}
-		r.end(w.done, Position{Index: w.index}, nil, nil)
+		r.end(callback(w.done), Position{Index: w.index}, nil, nil)
 	}
 	s.waiting = kept
 }
@@ -221,11 +250,11 @@ func (s *reads) advance(r *replica) {
 func (s *reads) fail(r *replica, err error) {
 	for _, x := range s.asked {
 		for _, w := range x.reads {
-			r.end(w.done, Position{}, nil, err)
+			r.end(callback(w.done), Position{}, nil, err)
 		}
 	}
 	for _, w := range s.next {
-		r.end(w.done, Position{}, nil, err)
+		r.end(callback(w.done), Position{}, nil, err)
 	}
 	s.asked, s.next = nil, nil
 }

@@ -71,7 +71,7 @@ type finished struct {
 
 // ending is a caller's answer.
 type ending struct {
-	done   func(Position, any, error)
+	who    caller
 	at     Position
 	result any
 	err    error
@@ -126,23 +126,28 @@ func newReplica(o replicaOptions) (*replica, error) {
 // Kinds of a command's first byte: an entry without bytes is Raft's own.
 const kindCommand = 1
 
+// kinds are what entries point to.
+var kinds = [...]pb.EntryType{pb.EntryNormal: pb.EntryNormal, pb.EntryConfChange: pb.EntryConfChange, pb.EntryConfChangeV2: pb.EntryConfChangeV2}
+
 // propose appends commands, if this member leads.
 func (r *replica) propose(list []*proposal) {
 	if r.role != etcd.StateLeader {
 		for _, p := range list {
-			r.end(p.done, Position{}, nil, &NotLeaderError{r.group, r.leader})
+			r.end(p, Position{}, nil, &NotLeaderError{r.group, r.leader})
 		}
 		return
 	}
 	r.proposing = list // should Raft panic, stop tells their callers
 	m := &pb.Message{Type: pb.MsgProp.Enum(), From: new(uint64(r.id)), Entries: make([]*pb.Entry, len(list))}
+	entries := make([]pb.Entry, len(list)) // Raft makes copies
 	for i, p := range list {
-		m.Entries[i] = &pb.Entry{Type: p.kind.Enum(), Data: p.data}
+		entries[i].Type, entries[i].Data = &kinds[p.kind], p.data
+		m.Entries[i] = &entries[i]
 	}
 	if err := r.rn.Step(m); err != nil {
 		r.proposing = nil
 		for _, p := range list {
-			r.end(p.done, Position{}, nil, fmt.Errorf("%w: %w", ErrDropped, err))
+			r.end(p, Position{}, nil, fmt.Errorf("%w: %w", ErrDropped, err))
 		}
 		return
 	}
@@ -150,7 +155,7 @@ func (r *replica) propose(list []*proposal) {
 	// What was appended just now has its place when take looks; those that Raft refused have become empty.
 	for i, p := range list {
 		if p.kind != pb.EntryNormal && len(m.Entries[i].GetData()) == 0 {
-			r.end(p.done, Position{}, nil, fmt.Errorf("%w: another change is under way", ErrMembers))
+			r.end(p, Position{}, nil, fmt.Errorf("%w: another change is under way", ErrMembers))
 			continue
 		}
 		r.proposals.waiting = append(r.proposals.waiting, p)
@@ -331,8 +336,8 @@ func (r *replica) observe() {
 	}
 }
 
-func (r *replica) end(done func(Position, any, error), at Position, result any, err error) {
-	r.out.ended = append(r.out.ended, ending{done, at, result, err})
+func (r *replica) end(who caller, at Position, result any, err error) {
+	r.out.ended = append(r.out.ended, ending{who, at, result, err})
 }
 
 // offer tells Raft which snapshot could be sent: one of now.
@@ -347,7 +352,7 @@ func (r *replica) offer() (*pb.Snapshot, error) {
 // stop ends what callers wait for.
 func (r *replica) stop() {
 	for _, p := range r.proposing {
-		r.end(p.done, Position{}, nil, ErrUnknown)
+		r.end(p, Position{}, nil, ErrUnknown)
 	}
 	r.proposals.stop(r)
 	r.reads.fail(r, ErrStopped)
