@@ -43,11 +43,10 @@ type Options struct {
 	// FirstID is where the numbers of sessions begin. Servers that pass clients on to each other need ranges of their own.
 	FirstID uint32
 
-	// ReadConsistency is what bop.read_consistency is for sessions that don't set it: linearizable, leader, stale or
-	// stale(DURATION). "": linearizable. It matters to an Engine whose databases are engine.Consistent.
-	ReadConsistency string
-	// Durability is what bop.durability is for sessions that don't set it: quorum, local or async. "": quorum.
-	Durability string
+	// Defaults are what variables are for sessions that don't set them, on databases that don't (ALTER DATABASE … SET), by
+	// name: {"bop.durability": "local", "TimeZone": "Europe/Berlin"}. A variable that only one dialect has counts for its
+	// clients. NewServer refuses what a session could not set.
+	Defaults map[string]string
 
 	// MaxConns is how many connections each protocol serves at once. Default 10,000.
 	MaxConns int
@@ -90,8 +89,8 @@ func NewServer(o Options) (*Server, error) {
 	var err error
 	s.sessions, err = session.NewServer(session.Options{
 		Engine: o.Engine, Plans: o.Plans, MaxSessions: 2 * o.MaxConns, IdleInTransaction: o.IdleInTransaction, Users: o.Users, FirstID: o.FirstID,
-		ReadConsistency: o.ReadConsistency, Durability: o.Durability,
-		Logger: o.Logger, TracerProvider: o.TracerProvider, MeterProvider: o.MeterProvider,
+		Defaults: o.Defaults,
+		Logger:   o.Logger, TracerProvider: o.TracerProvider, MeterProvider: o.MeterProvider,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("preparing sessions: %w", err)

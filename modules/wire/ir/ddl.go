@@ -300,8 +300,8 @@ type AlterDatabaseSet struct {
 	Name    string
 	Var     string // lower case; "" is all, of RESET ALL
 	Reset   bool
-	Current bool   // to what it is in this session
-	Values  []Expr // none: as Reset
+	Current bool // to what it is in this session
+	Values  []Expr
 }
 
 // AlterDatabase renames a database or sets options.

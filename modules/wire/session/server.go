@@ -4,11 +4,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"fmt"
 	"log/slog"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,9 +34,8 @@ type Options struct {
 	IdleInTransaction time.Duration
 	// FirstID is where the numbers of sessions begin. Servers that pass clients on to each other need ranges of their own.
 	FirstID uint32
-	// ReadConsistency and Durability are what bop.read_consistency and bop.durability are for sessions that don't set them,
-	// on databases that don't. "": linearizable, quorum.
-	ReadConsistency, Durability string
+	// Defaults are what variables are for sessions that don't set them, on databases that don't, by name.
+	Defaults map[string]string
 	// Users lists the users that the catalogs show beside those that are connected; nil: none.
 	Users func() []string
 
@@ -50,7 +47,7 @@ type Options struct {
 // Server is what the sessions of a process share.
 type Server struct {
 	o        Options
-	defaults map[string]string // variables for sessions that don't set them; "": as they are by themselves
+	defaults map[ir.Dialect]map[string]string // Options.Defaults as each dialect writes them
 	plans    planCache
 	schemas  schemaCache
 	hub      hub
@@ -79,13 +76,6 @@ func NewServer(o Options) (*Server, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if _, ok := ParseConsistency(o.ReadConsistency); !ok {
-		return nil, fmt.Errorf("read consistency %q: linearizable, leader, stale and stale(10s) are known", o.ReadConsistency)
-	}
-	o.ReadConsistency = strings.ToLower(strings.TrimSpace(o.ReadConsistency))
-	if o.Durability != "" && !slices.Contains(durabilities, o.Durability) {
-		return nil, fmt.Errorf("durability %q: %s are known", o.Durability, strings.Join(durabilities, ", "))
-	}
 	traced := o.TracerProvider != nil
 	if !traced {
 		o.TracerProvider = tracenoop.NewTracerProvider()
@@ -93,9 +83,12 @@ func NewServer(o Options) (*Server, error) {
 	if o.MeterProvider == nil {
 		o.MeterProvider = metricnoop.NewMeterProvider()
 	}
-	s := &Server{o: o, defaults: map[string]string{readConsistency: o.ReadConsistency, durability: o.Durability}, started: time.Now(), sessions: map[uint32]*Session{}, reign: 1, tracer: o.TracerProvider.Tracer(scope), traced: traced}
+	s := &Server{o: o, started: time.Now(), sessions: map[uint32]*Session{}, reign: 1, tracer: o.TracerProvider.Tracer(scope), traced: traced}
 	s.plans.max = o.Plans
 	var err error
+	if s.defaults, err = s.checkDefaults(o.Defaults); err != nil {
+		return nil, err
+	}
 	s.metrics, err = newInstruments(s)
 	return s, err
 }

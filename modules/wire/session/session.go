@@ -162,7 +162,8 @@ func (x *Session) UseDatabase(ctx context.Context, name string) error {
 	}
 	x.letGo(false)
 	x.db, x.lastTXID = db, 0 // each database numbers its own
-	return x.vars.inherit(settings)
+	x.vars.inherit(settings)
+	return nil
 }
 
 // Close ends the session: an open transaction is rolled back. Nothing else may be called afterwards.

@@ -262,7 +262,7 @@ func TestAServerThatFollowsSaysSo(t *testing.T) {
 }
 
 func TestSessionsBeginWithTheServersConsistency(t *testing.T) {
-	k, m := startMember(t, session.Options{ReadConsistency: " Stale(10s) "})
+	k, m := startMember(t, session.Options{Defaults: map[string]string{"bop.read_consistency": " Stale(10s) "}})
 	pg, my := k.open(ir.Postgres), k.open(ir.MySQL)
 	pg.want("SHOW bop.read_consistency", "stale(10s)")
 	my.want("SELECT @@bop.read_consistency", "stale(10s)")
@@ -272,7 +272,7 @@ func TestSessionsBeginWithTheServersConsistency(t *testing.T) {
 	}
 	pg.want("SET bop.read_consistency = linearizable; SHOW bop.read_consistency", "SET\nlinearizable")
 	pg.want("RESET bop.read_consistency; SHOW bop.read_consistency", "RESET\nstale(10s)")
-	if _, err := session.NewServer(session.Options{Engine: m, ReadConsistency: "often"}); err == nil || !strings.Contains(err.Error(), "often") {
+	if _, err := session.NewServer(session.Options{Engine: m, Defaults: map[string]string{"bop.read_consistency": "often"}}); err == nil || !strings.Contains(err.Error(), "often") {
 		t.Error(err)
 	}
 }

@@ -248,12 +248,8 @@ func (x *Session) readConn(ctx context.Context, stored bool) (*lent, error) {
 // writeConn returns the connection for a statement that changes something. Inside a block it is, or becomes, the writer.
 // verb is the statement's, for errors.
 func (x *Session) writeConn(ctx context.Context, verb string) (*lent, error) {
-	if x.block.open && x.block.readOnly || !x.block.open && x.vars.readOnly {
-		return nil, sqlerr.New("25006", "cannot execute %s in a read-only transaction", verb).
-			My(1792, "Cannot execute statement in a READ ONLY transaction.")
-	}
-	if ok, leader := x.server.o.Engine.Writable(); !ok {
-		return nil, following("execute", verb, leader)
+	if err := x.mayWrite(verb); err != nil {
+		return nil, err
 	}
 	l, err := x.borrow(ctx)
 	if err != nil || !x.block.open {
@@ -286,6 +282,18 @@ func (x *Session) writeConn(ctx context.Context, verb string) (*lent, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// mayWrite refuses what changes something in a transaction that only reads, and on a server that follows.
+func (x *Session) mayWrite(verb string) error {
+	if x.block.open && x.block.readOnly || !x.block.open && x.vars.readOnly {
+		return sqlerr.New("25006", "cannot execute %s in a read-only transaction", verb).
+			My(1792, "Cannot execute statement in a READ ONLY transaction.")
+	}
+	if ok, leader := x.server.o.Engine.Writable(); !ok {
+		return following("execute", verb, leader)
+	}
+	return nil
 }
 
 // follows tells whether another server accepts the writes.

@@ -457,6 +457,7 @@ func (x *Session) dropDatabase(ctx context.Context, s *ir.DropDatabase) (*Result
 		}
 		x.letGo(false)
 		x.db = nil
+		x.vars.inherit(nil)
 	}
 	for _, other := range x.server.list() {
 		if other == x || other.databaseName() != s.Name {

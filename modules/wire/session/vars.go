@@ -12,6 +12,7 @@ import (
 	"github.com/bop-platform/bop/modules/wire/catalog"
 	"github.com/bop-platform/bop/modules/wire/dialect/mysql"
 	"github.com/bop-platform/bop/modules/wire/engine"
+	"github.com/bop-platform/bop/modules/wire/ir"
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
 	"github.com/bop-platform/bop/modules/wire/types"
 )
@@ -34,7 +35,7 @@ type spec struct {
 type vars struct {
 	x      *Session
 	specs  map[string]*spec
-	values map[string]string // those that differ from the default
+	values map[string]string // what the session has set
 	user   map[string]any    // MySQL's @variables
 	saved  []saved           // one for the open transaction and each savepoint
 
@@ -65,7 +66,8 @@ type vars struct {
 	format            types.PGFormat
 	temporary         bool // the connection holds state of this session: temporary tables, switched-off checks
 
-	database map[string]string // what the database says
+	// What counts while the session sets nothing, the first before the others; see settings.go.
+	client, database, server map[string]string
 
 	env string // of planEnv, "" when it has to be built
 }
@@ -77,21 +79,34 @@ type saved struct {
 }
 
 func newVars(x *Session) *vars {
-	v := &vars{x: x, specs: pgSpecs, values: map[string]string{}}
-	if x.mysql() {
-		v.specs = mySpecs
-	}
+	v := &vars{x: x, specs: specsOf(x.cfg.Dialect), values: map[string]string{}, client: map[string]string{}, server: x.server.defaults[x.cfg.Dialect]}
 	v.derive()
 	return v
 }
 
+func specsOf(d ir.Dialect) map[string]*spec {
+	if d == ir.MySQL {
+		return mySpecs
+	}
+	return pgSpecs
+}
+
 // start sets a variable that the client sent with its connection.
 func (v *vars) start(name, value string) error {
-	name = strings.ToLower(name)
+	name = canonical(strings.ToLower(name))
 	if name == waitForTXID {
 		return v.x.waitFor(v.x.base, value)
 	}
-	return v.assign(name, value, false)
+	value, err := v.accept(name, value)
+	if err != nil {
+		return err
+	}
+	if v.x.mysql() && !own(name) {
+		return v.store(name, value, false) // as SET NAMES would: COM_RESET_CONNECTION goes back to the server's
+	}
+	v.client[name] = value
+	v.derive()
+	return v.x.applied(name)
 }
 
 // get returns a variable's value.
@@ -99,20 +114,51 @@ func (v *vars) get(name string) (string, bool) {
 	if s, ok := v.values[name]; ok {
 		return s, true
 	}
+	return v.unset(name)
+}
+
+// unset is a variable's value while the session doesn't set it: what RESET goes back to.
+func (v *vars) unset(name string) (string, bool) {
+	if s, ok := v.client[name]; ok {
+		return s, true
+	}
 	if live, ok := v.live(name); ok {
 		return live, true
 	}
-	if s, ok := v.database[name]; ok {
-		return s, true
-	}
-	if s := v.x.server.defaults[name]; s != "" {
-		return s, true
+	for _, said := range []map[string]string{v.database, v.server} {
+		if s, ok := said[name]; ok {
+			return s, true
+		}
 	}
 	s := v.specs[name]
 	if s == nil {
 		return "", false
 	}
 	return s.def, true
+}
+
+// said is what somebody has said that a variable is, "" if nobody has. The variables that tell the session's state are
+// computed of it.
+func (v *vars) said(name string) string {
+	for _, said := range []map[string]string{v.values, v.client, v.database, v.server} {
+		if s, ok := said[name]; ok {
+			return s
+		}
+	}
+	return ""
+}
+
+// source is who says what a variable is, in the words of pg_settings.
+func (v *vars) source(name string) string {
+	for _, by := range []struct {
+		said map[string]string
+		who  string
+	}{{v.values, "session"}, {v.client, "client"}, {v.database, "database"}, {v.server, "configuration file"}} {
+		if _, ok := by.said[name]; ok {
+			return by.who
+		}
+	}
+	return "default"
 }
 
 // lookup is get for functions: current_setting, @@name.
@@ -180,30 +226,37 @@ func (v *vars) boolean(on bool) string {
 // assign checks and sets a variable.
 func (v *vars) assign(name, value string, local bool) error {
 	name = canonical(name)
-	if _, ok := v.live(name); ok && !settable(name) {
-		return v.readOnlyError(name)
-	}
-	s := v.specs[name]
-	if s == nil {
-		if !v.x.mysql() && strings.Contains(name, ".") {
-			if err := reserved(name); err != nil {
-				return err
-			}
-			return v.store(name, value, local) // PostgreSQL: any name with a prefix is a variable of the application's
-		}
-		return v.unknown(name)
-	}
-	if s.fixed {
-		return v.readOnlyError(name)
-	}
-	if name == waitForTXID {
-		return sqlerr.New("0A000", "%s waits only in SET", name) // set_config runs inside of a statement that has its snapshot
-	}
-	value, err := v.check(s, value)
+	value, err := v.accept(name, value)
 	if err != nil {
 		return err
 	}
 	return v.store(name, value, local)
+}
+
+// accept returns a value in the form that is stored, or says why the session can't set the variable to it.
+func (v *vars) accept(name, value string) (string, error) {
+	if _, ok := v.live(name); ok && !settable(name) {
+		return "", v.readOnlyError(name)
+	}
+	s := v.specs[name]
+	if s == nil {
+		return value, v.custom(name)
+	}
+	if s.fixed {
+		return "", v.readOnlyError(name)
+	}
+	if name == waitForTXID {
+		return "", sqlerr.New("0A000", "%s waits only in SET", name) // set_config runs inside of a statement that has its snapshot
+	}
+	return v.check(s, value)
+}
+
+// custom refuses names that aren't variables of an application's, which in PostgreSQL are all with a prefix.
+func (v *vars) custom(name string) error {
+	if v.x.mysql() || !strings.Contains(name, ".") {
+		return v.unknown(name)
+	}
+	return reserved(name)
 }
 
 // settable tells which of the live variables a session may set.
@@ -315,7 +368,7 @@ func (v *vars) pop(keep bool) {
 		if sp.report && old[name] != v.values[name] {
 			before, ok := old[name]
 			if !ok {
-				before = sp.def
+				before, _ = v.unset(name)
 			}
 			v.report(name, before)
 		}
@@ -369,15 +422,16 @@ func (v *vars) derive() {
 		v.binaryStrings = strings.HasSuffix(get("collation_connection"), "_bin") || get("collation_connection") == "binary"
 		v.foreignKeysOff = !truth(get("foreign_key_checks"))
 		v.autocommit = truth(get("autocommit"))
-		v.isolation, _ = parseIsolation(v.values["transaction_isolation"])
-		if v.values["transaction_isolation"] == "" {
-			v.isolation = repeatableRead
+		level, ok := parseIsolation(v.said("transaction_isolation"))
+		if !ok {
+			level = repeatableRead
 		}
-		v.readOnly = truth(v.values["transaction_read_only"])
+		v.isolation = level
+		v.readOnly = truth(v.said("transaction_read_only"))
 		ms, _ := strconv.Atoi(get("max_execution_time"))
 		v.statementTimeout = time.Duration(ms) * time.Millisecond
 		v.lockTimeout = 0
-		if s, set := v.values["innodb_lock_wait_timeout"]; set {
+		if s := v.said("innodb_lock_wait_timeout"); s != "" {
 			seconds, _ := strconv.Atoi(s)
 			v.lockTimeout = time.Duration(seconds) * time.Second
 		}
@@ -392,7 +446,7 @@ func (v *vars) derive() {
 	v.lockTimeout = milliseconds(get("lock_timeout"))
 	v.leastNotice = slices.Index(v.specs["client_min_messages"].enum, get("client_min_messages"))
 	v.isolation, _ = parseIsolation(get("default_transaction_isolation"))
-	v.readOnly = truth(v.values["default_transaction_read_only"])
+	v.readOnly = truth(v.said("default_transaction_read_only"))
 	digits, _ := strconv.Atoi(get("extra_float_digits"))
 	f := *types.NewPGFormat()
 	f.Location, f.ExtraFloatDigits, f.ByteaEscape = v.location, digits, get("bytea_output") == "escape"
@@ -571,20 +625,21 @@ func (v *vars) setByFunction(name, value string, null, local bool) error {
 func (v *vars) settings(global bool) []catalog.Setting {
 	var out []catalog.Setting
 	for name, s := range v.specs {
-		value := s.def
-		source := "default"
+		value, source := s.def, v.source(name)
+		if said, ok := v.server[name]; ok {
+			value = said
+		}
+		reset := value
 		if !global {
 			value, _ = v.get(name)
-			if _, set := v.values[name]; set {
-				source = "session"
-			}
+			reset, _ = v.unset(name)
 		}
 		context := "user"
 		if s.fixed {
 			context = "internal"
 		}
 		out = append(out, catalog.Setting{Name: v.display(name), Value: value, Unit: s.unit, Category: s.category, Description: s.help,
-			Type: s.kind, Context: context, Source: source, Boot: s.def, Reset: s.def, Min: s.min, Max: s.max, Enum: s.enum})
+			Type: s.kind, Context: context, Source: source, Boot: s.def, Reset: reset, Min: s.min, Max: s.max, Enum: s.enum})
 	}
 	return out
 }

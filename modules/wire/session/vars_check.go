@@ -14,8 +14,15 @@ import (
 // check brings a value into the form that is stored, or says why it can't be.
 func (v *vars) check(s *spec, value string) (string, error) {
 	bad := func() error {
-		return sqlerr.New("22023", `invalid value for parameter "%s": "%s"`, s.name, value).
+		e := sqlerr.New("22023", `invalid value for parameter "%s": "%s"`, s.name, value).
 			My(1231, "Variable '%s' can't be set to the value of '%s'", s.name, value)
+		switch {
+		case s.name == readConsistency:
+			return e.WithHint("Available values: linearizable, leader, stale, stale(DURATION) as in stale(10s).")
+		case s.kind == "enum":
+			return e.WithHint("Available values: %s.", strings.Join(s.enum, ", "))
+		}
+		return e
 	}
 	switch s.name {
 	case "timezone", "time_zone":
@@ -37,7 +44,8 @@ func (v *vars) check(s *spec, value string) (string, error) {
 		}
 		return "", sqlerr.New("22023", `invalid value for parameter "client_encoding": "%s"`, value).WithHint("This server speaks UTF8.")
 	case "datestyle":
-		style, order := dateStyle(v.values["datestyle"] + "," + value)
+		before, _ := v.get(s.name)
+		style, order := dateStyle(before + "," + value) // what isn't named stays
 		return [...]string{"ISO", "SQL", "German", "Postgres"}[style] + ", " + [...]string{"MDY", "DMY", "YMD"}[order], nil
 	case "transaction_isolation", "default_transaction_isolation":
 		level, ok := parseIsolation(value)

@@ -27,9 +27,12 @@ var ownMySQL = strings.ReplaceAll(ownSpecs, "|off|b|", "|0|b|")
 
 const waitForTXID = "bop.wait_for_txid"
 
+// own tells whether a name is one of this server's own.
+func own(name string) bool { return strings.HasPrefix(name, "bop.") }
+
 // reserved refuses names that only look like variables of an application's.
 func reserved(name string) error {
-	if !strings.HasPrefix(name, "bop.") {
+	if !own(name) {
 		return nil
 	}
 	e := sqlerr.New("42602", `invalid configuration parameter name "%s"`, name)

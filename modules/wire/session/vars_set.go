@@ -61,22 +61,36 @@ func (x *Session) setOne(ctx context.Context, a *ir.SetVar) error {
 	if len(a.Values) == 0 {
 		return x.vars.reset(canonical(name))
 	}
-	parts := make([]string, len(a.Values))
-	for i, e := range a.Values {
-		v, err := x.text(ctx, e)
-		if err != nil {
-			return err
-		}
-		parts[i] = v
+	value, err := x.joined(ctx, name, a.Values)
+	if err != nil {
+		return err
 	}
 	if a.Scope == "global" && x.vars.specs[name] != nil {
 		return sqlerr.New("42501", "variables of the whole server are set by its configuration").
 			My(1227, "Access denied; variables of the whole server are set by its configuration")
 	}
 	if name == waitForTXID {
-		return x.waitFor(ctx, parts[0])
+		return x.waitFor(ctx, value)
 	}
-	return x.vars.assign(name, strings.Join(parts, ", "), a.Scope == "local")
+	return x.vars.assign(name, value, a.Scope == "local")
+}
+
+// lists are PostgreSQL's variables that take several values.
+var lists = map[string]bool{"datestyle": true, "search_path": true, "temp_tablespaces": true}
+
+// joined computes the value that SET gives a variable.
+func (x *Session) joined(ctx context.Context, name string, values []ir.Expr) (string, error) {
+	if len(values) > 1 && !x.mysql() && !lists[name] {
+		return "", sqlerr.New("22023", "SET %s takes only one argument", name)
+	}
+	parts := make([]string, len(values))
+	for i, e := range values {
+		var err error
+		if parts[i], err = x.text(ctx, e); err != nil {
+			return "", err
+		}
+	}
+	return strings.Join(parts, ", "), nil
 }
 
 // text computes the value of SET: a bare name is itself.

@@ -99,6 +99,17 @@ func (s *Serve) Validate() error {
 	return s.checkExposure()
 }
 
+// Defaults are what the settings say of variables, for sessions and databases that don't set them.
+func (s *Serve) Defaults() map[string]string {
+	d := map[string]string{}
+	for name, value := range map[string]string{"bop.durability": s.Durability, "bop.read_consistency": s.ReadConsistency} {
+		if value != "" {
+			d[name] = value
+		}
+	}
+	return d
+}
+
 // checkExposure refuses listeners beyond loopback without authentication and TLS.
 func (s *Serve) checkExposure() error {
 	for _, l := range []struct {

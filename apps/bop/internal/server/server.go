@@ -206,7 +206,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	}
 	s.log.Info("databases are open", "data_dir", s.o.DataDir, "databases", len(s.host.Databases()), "took", time.Since(began).Round(time.Millisecond))
 
-	options := wire.Options{Engine: storage.Engine{Host: s.host, Kept: s.settings.Load()}, ReadConsistency: s.o.ReadConsistency, Durability: s.o.Durability, TLS: s.tls, Logger: s.log, Route: s.route,
+	options := wire.Options{Engine: storage.Engine{Host: s.host, Kept: s.settings.Load()}, Defaults: s.o.Defaults(), TLS: s.tls, Logger: s.log, Route: s.route,
 		FirstID:        uint32(cluster.NodeID(s.o.Node)>>1&0x7ff) << 20, // 11 bits of the node, 20 of the session
 		TracerProvider: s.telemetry.Tracer, MeterProvider: s.telemetry.Meter, System: s.system}
 	if s.o.Auth {

@@ -99,7 +99,7 @@ func (m *mapper) databaseSet(n *ast.AlterDatabaseSetStmt) ir.Stmt {
 	case ast.VAR_SET_DEFAULT, ast.VAR_RESET, ast.VAR_RESET_ALL:
 		s.Reset = true
 	default:
-		return m.none("ALTER DATABASE SET TRANSACTION")
+		s.Var = set.Name // TRANSACTION and SESSION CHARACTERISTICS, which PostgreSQL takes for unknown variables here
 	}
 	return s
 }
