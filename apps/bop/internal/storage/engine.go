@@ -44,21 +44,6 @@ func (e Engine) CreateDatabase(ctx context.Context, name string) error {
 	return translate(err)
 }
 
-// DropDatabase removes a database.
-func (e Engine) DropDatabase(ctx context.Context, name string) error {
-	db, err := e.Host.DB(name)
-	if err != nil {
-		return translate(err)
-	}
-	if err := e.Host.Drop(ctx, name); err != nil {
-		return translate(err)
-	}
-	if own, err := e.settings().of(ctx, settingsKey(db)); err != nil || len(own) == 0 {
-		return translate(err)
-	}
-	return translate(e.settings().change(ctx, settingsKey(db), func(own map[string]string) { clear(own) }))
-}
-
 // Writable tells whether this server accepts writes, and who does if it doesn't.
 func (e Engine) Writable() (bool, string) {
 	if e.Host.Writable() == nil {

@@ -5,7 +5,9 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"sync"
+	"sync/atomic"
 
 	"github.com/bop-platform/bop/modules/sqlite"
 	"github.com/bop-platform/bop/modules/wire/engine"
@@ -15,63 +17,56 @@ import (
 // some, by the database's id. So a database keeps them when it is renamed, and another one of its name doesn't get them.
 const settingsSpace = "settings"
 
-// Settings are what databases say that variables are for their sessions.
+// Settings are what databases say that variables are for their sessions. They are kept in memory until the system
+// database changes: each client that connects asks for them.
 type Settings struct {
 	host *sqlite.Host
 
-	changing sync.Mutex // one change after the other
+	changes  atomic.Uint64 // of the system database
+	changing sync.Mutex    // one change after the other, and no change of a database that is being dropped
 
 	mu  sync.Mutex
-	all map[string]map[string]string // by id; nil: to be read
+	all map[string]kept // by id; nil: to be read
+	at  uint64          // changes when all was read
+}
+
+// kept are the settings of one database. One that can't be read keeps nobody from the others.
+type kept struct {
+	own map[string]string
+	err error
 }
 
 // NewSettings returns the settings of a host's databases.
 func NewSettings(h *sqlite.Host) *Settings { return &Settings{host: h} }
 
-// Changed is to be called when the system database has changed.
-func (s *Settings) Changed() {
-	s.mu.Lock()
-	s.all = nil
-	s.mu.Unlock()
-}
+// Changed is to be called when the system database has changed. It doesn't wait for those who read it.
+func (s *Settings) Changed() { s.changes.Add(1) }
 
 // of are a database's. The map isn't changed.
 func (s *Settings) of(ctx context.Context, id string) (map[string]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.all != nil {
-		return s.all[id], nil
-	}
-	entries, err := s.host.Entries(ctx, settingsSpace)
-	if err != nil {
-		return nil, err
-	}
-	all := map[string]map[string]string{}
-	for id, text := range entries {
-		own := map[string]string{}
-		if err := json.Unmarshal(text, &own); err != nil {
-			return nil, fmt.Errorf("the settings of database %s can't be read: %w", id, err)
+	// The number is taken before they are read: a change meanwhile makes them be read again.
+	if now := s.changes.Load(); s.all == nil || s.at != now {
+		entries, err := s.host.Entries(ctx, settingsSpace)
+		if err != nil {
+			return nil, err
 		}
-		all[id] = own
+		s.all, s.at = make(map[string]kept, len(entries)), now
+		for id, text := range entries {
+			var k kept
+			if err := json.Unmarshal(text, &k.own); err != nil {
+				k = kept{err: fmt.Errorf("the settings of database %s can't be read: %w", id, err)}
+			}
+			s.all[id] = k
+		}
 	}
-	s.all = all
-	return all[id], nil
+	k := s.all[id]
+	return k.own, k.err
 }
 
-// change lets change have a database's.
-func (s *Settings) change(ctx context.Context, id string, change func(map[string]string)) error {
-	s.changing.Lock()
-	defer s.changing.Unlock()
-	s.Changed()
-	old, err := s.of(ctx, id)
-	if err != nil {
-		return err
-	}
-	own := map[string]string{}
-	for name, value := range old {
-		own[name] = value
-	}
-	change(own)
+// put keeps a database's. changing is held.
+func (s *Settings) put(ctx context.Context, id string, own map[string]string) error {
 	defer s.Changed()
 	if len(own) == 0 {
 		return s.host.Put(ctx, settingsSpace, id, nil)
@@ -102,11 +97,49 @@ func (e Engine) Settings(ctx context.Context, database string) (map[string]strin
 
 // ChangeSettings changes a database's.
 func (e Engine) ChangeSettings(ctx context.Context, database string, change func(map[string]string)) error {
+	s := e.settings()
+	s.changing.Lock()
+	defer s.changing.Unlock()
 	db, err := e.Host.DB(database)
 	if err != nil {
 		return translate(err)
 	}
-	return translate(e.settings().change(ctx, settingsKey(db), change))
+	// A server that begins to lead has everything that was changed before; one that follows may not.
+	if err := e.Host.Writable(); err != nil {
+		return translate(err)
+	}
+	s.Changed()
+	own, err := s.of(ctx, settingsKey(db))
+	if err != nil {
+		return translate(err)
+	}
+	if own = maps.Clone(own); own == nil {
+		own = map[string]string{}
+	}
+	change(own)
+	return translate(s.put(ctx, settingsKey(db), own))
+}
+
+// DropDatabase removes a database, and what is kept of it.
+func (e Engine) DropDatabase(ctx context.Context, name string) error {
+	s := e.settings()
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	db, err := e.Host.DB(name)
+	if err != nil {
+		return translate(err)
+	}
+	if err := e.Host.Drop(ctx, name); err != nil {
+		return translate(err)
+	}
+	own, err := s.of(ctx, settingsKey(db))
+	if err == nil && len(own) == 0 {
+		return nil
+	}
+	if err := s.put(ctx, settingsKey(db), nil); err != nil {
+		return translate(fmt.Errorf("database %q is dropped, what is left are its settings, which no other gets: %w", name, err))
+	}
+	return nil
 }
 
 func (e Engine) settings() *Settings {
