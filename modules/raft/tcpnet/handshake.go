@@ -186,8 +186,9 @@ func (t *Transport) connect(ctx context.Context, to raft.NodeID, address string,
 	if raw, err = (&net.Dialer{}).DialContext(ctx, "tcp", address); err != nil {
 		return nil, nil, err
 	}
-	// Closing the connection is what ends a handshake whose time is up.
-	stop := context.AfterFunc(ctx, func() { raw.Close() })
+	// Closing the connection is what ends a handshake whose time is up. raw is nil by then if this function has returned.
+	opened := raw
+	stop := context.AfterFunc(ctx, func() { opened.Close() })
 	conn, err = t.introduce(ctx, raw, to, address, c)
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
