@@ -233,8 +233,8 @@ func (g *Group) add(f func(*inbox)) bool {
 }
 
 // lend is add by a goroutine that can do the actor's work itself: if the actor rests it needn't be woken, which saves a
-// change of goroutines on the way of each commit. The caller must hold no lock that a callback might want. disk: it may
-// wait for the disk too, in the writer's place.
+// change of goroutines on the way of each commit. The caller must hold no lock that a callback might want. disk: it calls
+// writer.lend afterwards, which may wait for the disk in the writer's place.
 func (g *Group) lend(disk bool, f func(*inbox)) bool {
 	g.mu.Lock()
 	if g.err != nil {
@@ -253,9 +253,6 @@ func (g *Group) lend(disk bool, f func(*inbox)) bool {
 
 // run works off what waits, for the actor or in its place. awake says that somebody does.
 func (g *Group) run(disk bool) {
-	if disk {
-		defer g.h.writer.lend()
-	}
 	g.running.Lock()
 	defer g.running.Unlock()
 	g.lent = disk

@@ -388,6 +388,15 @@ type handler struct{ h *Host }
 
 // Receive implements Handler.
 func (x handler) Receive(from NodeID, messages []Message) {
+	waits := false
+	defer func() {
+		if waits { // for the disk, behind all groups: with one fsync
+			x.h.writer.lend()
+		}
+	}()
+	if len(messages) > 0 && messages[0].Group != messages[len(messages)-1].Group {
+		defer x.h.cork()()
+	}
 	var g *Group
 	for i := 0; i < len(messages); {
 		id := messages[i].Group
@@ -404,9 +413,20 @@ func (x handler) Receive(from NodeID, messages []Message) {
 		if g != nil && len(list) > 0 {
 			// Heartbeats must not wait for a disk, not even a slow one.
 			disk := slices.ContainsFunc(list, func(m *pb.Message) bool { return m.GetType() != pb.MsgHeartbeat && m.GetType() != pb.MsgHeartbeatResp })
+			waits = waits || disk
 			g.lend(disk, func(b *inbox) { b.messages = append(b.messages, list...) })
 		}
 	}
+}
+
+// cork holds messages back until the returned function is called, if the transport can.
+func (h *Host) cork() (uncork func()) {
+	t, ok := h.o.Transport.(Corked)
+	if !ok {
+		return func() {}
+	}
+	t.Cork()
+	return t.Uncork
 }
 
 // ReceiveSnapshot implements Handler.

@@ -13,6 +13,15 @@ type Message struct {
 	*pb.Message
 }
 
+// Corked is a Transport that can hold back what is to be sent, so that what several groups send in a row goes together.
+// Heartbeats aren't held back.
+type Corked interface {
+	Transport
+	// Cork holds back until Uncork was called as often.
+	Cork()
+	Uncork()
+}
+
 // Handler takes what a transport receives. Its methods don't block for long.
 type Handler interface {
 	// Receive takes messages in the order in which they came. The host owns them afterwards.

@@ -143,6 +143,9 @@ func (w *writer) round() bool {
 		w.h.metrics.wrote(started, len(updates))
 	}
 	w.rested.Store(time.Now().UnixNano())
+	if list[0].g != list[len(list)-1].g {
+		defer w.h.cork()()
+	}
 	for _, a := range list {
 		a.g.answered(a.m)
 	}

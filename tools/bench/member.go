@@ -27,6 +27,20 @@ type member interface {
 	close() error
 }
 
+// reader is a member that reads too.
+type reader interface {
+	// read returns when everything that was committed before is applied here, and a majority has said so.
+	read(ctx context.Context, reader int) error
+}
+
+func read(ctx context.Context, m member, n int) error {
+	r, ok := m.(reader)
+	if !ok {
+		return errors.New("this kind of member doesn't read")
+	}
+	return r.read(ctx, n)
+}
+
 // seat is a member's place.
 type seat struct {
 	id        int // from 1
@@ -43,10 +57,11 @@ type memberKind struct {
 	leaders int // how many of the members lead something: the first, or all
 }
 
-// order is what a member is told: to settle when Proposers is 0, to have so many commit for a while otherwise.
+// order is what a member is told: to settle when Proposers is 0, to have so many commit, or read, for a while otherwise.
 type order struct {
 	Proposers int
 	Bytes     int
+	Reads     bool
 	Duration  time.Duration
 }
 
@@ -109,7 +124,11 @@ func follow(m member, o order) (out outcome) {
 	} else {
 		command := record(o.Bytes, 1)
 		var r appendRound
-		r, err = appendFor(ctx, o.Duration, o.Proposers, func(proposer int) error { return m.commit(ctx, proposer, command) })
+		do := func(proposer int) error { return m.commit(ctx, proposer, command) }
+		if o.Reads {
+			do = func(proposer int) error { return read(ctx, m, proposer) }
+		}
+		r, err = appendFor(ctx, o.Duration, o.Proposers, do)
 		out.Elapsed, out.Waits = r.elapsed, r.waits
 	}
 	if err != nil {

@@ -117,6 +117,14 @@ func (m *hostMember) commit(ctx context.Context, proposer int, command []byte) e
 	return err
 }
 
+func (m *hostMember) read(ctx context.Context, reader int) error {
+	if len(m.leads) == 0 {
+		return fmt.Errorf("this host leads no group: %w", raft.ErrNotLeader)
+	}
+	_, err := m.leads[reader%len(m.leads)].ReadIndex(ctx)
+	return err
+}
+
 func (m *hostMember) close() error { return m.host.Close() }
 
 // discard is a state machine that remembers its position alone, which counts as durable, as that of a database on disk

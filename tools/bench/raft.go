@@ -18,6 +18,8 @@ var raftTargets = map[int]float64{1: 0.75, 64: 0.6, 256: 0.4}
 const (
 	groupsTarget = 0.7
 	manyGroups   = 16
+	readers      = 64
+	readTarget   = 5.0 // times the rate of one reader
 )
 
 // raftCommits compares commits of commands with the floor and with the peer, in turns.
@@ -49,6 +51,57 @@ the floor in the same run, and more than the peer in each of its forms; they are
 				fmt.Fprintf(&table, "| %d | %d | %s | %.0f | %v | %v | %v | %.2f | %s |\n", size, proposers, r.name, r.rate, round(r.p50), round(r.p99), round(r.worst), r.ratio, verdict)
 			}
 		}
+	}
+	reads, err := readIndexes(ctx, o)
+	return table.String() + reads, err
+}
+
+// readIndexes compares linearizable reads that come together with those that come one at a time.
+func readIndexes(ctx context.Context, o options) (_ string, err error) {
+	dir, err := os.MkdirTemp("", "bop-bench-")
+	if err != nil {
+		return "", err
+	}
+	defer os.RemoveAll(dir)
+	r, err := startReplicas(ctx, contenders()[1], dir)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	var rates [2][]float64
+	var waits [2][]time.Duration
+	var ratios []float64
+	for n := range 2*o.rounds + 1 {
+		var turn [2]float64
+		for i, readers := range []int{1, readers} {
+			rate, took, err := r.have(order{Proposers: readers, Reads: true, Duration: o.duration / 6})
+			if err != nil {
+				return "", err
+			}
+			if turn[i] = rate; n > 0 { // the first round warms up
+				rates[i], waits[i] = append(rates[i], rate), append(waits[i], took...)
+			}
+		}
+		if n > 0 {
+			ratios = append(ratios, turn[1]/turn[0])
+		}
+	}
+	var table strings.Builder
+	table.WriteString(`
+Linearizable reads of the same members, each confirmed by a majority (ReadIndex): those that come together share a round of
+messages.
+
+| readers | per second | p50 | p99 | × one reader | target |
+|---|---|---|---|---|---|
+`)
+	for i, n := range []int{1, readers} {
+		p50, p99 := percentiles(waits[i])
+		times, verdict := 1.0, ""
+		if i > 0 {
+			times = middle(ratios)
+			verdict = fmt.Sprintf("≥ %.0f: %s", readTarget, met(times >= readTarget))
+		}
+		fmt.Fprintf(&table, "| %d | %.0f | %v | %v | %.1f | %s |\n", n, middle(rates[i]), round(p50), round(p99), times, verdict)
 	}
 	return table.String(), nil
 }

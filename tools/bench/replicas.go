@@ -191,16 +191,24 @@ func (r *replicas) each(do func(p *memberProcess, i int) (outcome, error)) ([]ou
 
 // load has so many proposers commit commands of one size for a while; they are spread over those members that lead.
 func (r *replicas) load(proposers, size int, d time.Duration) (rate float64, waits []time.Duration, err error) {
+	return r.have(order{Proposers: proposers, Bytes: size, Duration: d})
+}
+
+// have is load for any order.
+func (r *replicas) have(o order) (rate float64, waits []time.Duration, err error) {
+	proposers := o.Proposers
 	all, err := r.each(func(p *memberProcess, i int) (outcome, error) {
 		n := r.kind.leaders
 		share := proposers*(i+1)/n - proposers*i/n
 		if i >= n || share == 0 {
 			return outcome{}, nil
 		}
-		return p.do(order{Proposers: share, Bytes: size, Duration: d})
+		own := o
+		own.Proposers = share
+		return p.do(own)
 	})
 	if err != nil {
-		return 0, nil, fmt.Errorf("%s, %d proposers of %d bytes: %w", r.kind.name, proposers, size, err)
+		return 0, nil, fmt.Errorf("%s, %d proposers of %d bytes: %w", r.kind.name, proposers, o.Bytes, err)
 	}
 	for _, out := range all {
 		if len(out.Waits) > 0 {

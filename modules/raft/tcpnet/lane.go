@@ -84,7 +84,9 @@ func (l *lane) send(messages []raft.Message, n int) {
 	tell := full > 0 && !l.full
 	l.full = l.full || full > 0
 	l.mu.Unlock()
-	l.poke()
+	if l.class != Messages || l.t.corked.Load() == 0 { // looked at behind the queue: who uncorks looks at the queue behind it
+		l.poke()
+	}
 	if full > 0 {
 		l.t.counters.dropped[QueueFull].Add(uint64(full))
 	}

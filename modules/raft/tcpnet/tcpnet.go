@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -22,6 +23,7 @@ type Transport struct {
 	o              Options
 	client, server *tls.Config
 	handler        raft.Handler
+	corked         atomic.Int32 // how often Cork was called, and Uncork wasn't
 	counters       counters
 	sending        transfers // of snapshots, to peers
 	taking         transfers // from peers
@@ -200,6 +202,25 @@ func (t *Transport) Send(to raft.NodeID, messages []raft.Message) {
 	}
 	if beats < len(messages) {
 		p.lanes[Messages].send(messages, len(messages)-beats)
+	}
+}
+
+var _ raft.Corked = (*Transport)(nil)
+
+// Cork implements raft.Corked.
+func (t *Transport) Cork() { t.corked.Add(1) }
+
+// Uncork implements raft.Corked.
+func (t *Transport) Uncork() {
+	if t.corked.Add(-1) > 0 {
+		return
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, p := range t.peers {
+		if l := p.lanes[Messages]; l.waits() {
+			l.poke()
+		}
 	}
 }
 
