@@ -42,7 +42,7 @@ type Options struct {
 	// first segment of a log is a sixteenth.
 	SegmentBytes int64
 	// Spare is how many zero-filled or recycled files are kept ready for the next segments, from when the first segment
-	// is half full. Default 1, negative none.
+	// is half full, and one more that was recycled. Default 1, negative none.
 	Spare int
 	// MaxBatchBytes ends a batch: what waits beyond it goes into the next. Default 4 MiB.
 	MaxBatchBytes int

@@ -67,6 +67,15 @@ func (p *spares) missing() bool {
 	return len(p.ready) < p.l.o.Spare
 }
 
+// welcome tells whether a file that isn't needed any more is kept. There is room for one more than is made ahead: a new
+// segment takes a spare before the head is cut, and if another one was made by then, all files would be filled with zeros
+// and none used again.
+func (p *spares) welcome() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.l.o.Spare > 0 && len(p.ready) <= p.l.o.Spare
+}
+
 // bytes is what the spare files take.
 func (p *spares) bytes() int64 {
 	p.mu.Lock()
@@ -82,7 +91,7 @@ func (p *spares) add(name string) {
 
 // recycle keeps a segment file for later, or removes it.
 func (p *spares) recycle(file string, bytes int64) error {
-	if bytes == p.l.o.SegmentBytes && p.missing() && p.l.roomForSpare() {
+	if bytes == p.l.o.SegmentBytes && p.welcome() && p.l.roomForSpare() {
 		name := p.newName()
 		if err := p.l.o.FS.Rename(file, name); err != nil {
 			return err
@@ -108,7 +117,7 @@ func (p *spares) find(names []string) error {
 			p.made = max(p.made, n)
 		}
 		path := filepath.Join(p.l.dir, name)
-		if p.missing() && p.whole(path) {
+		if p.welcome() && p.whole(path) {
 			p.ready = append(p.ready, path)
 			continue
 		}
