@@ -38,8 +38,10 @@ func start(t testing.TB, o mywire.Options) *kit {
 	if err := files.CreateDatabase(context.Background(), "db"); err != nil {
 		t.Fatal(err)
 	}
-	if o.Sessions, err = session.NewServer(session.Options{Engine: files}); err != nil {
-		t.Fatal(err)
+	if o.Sessions == nil {
+		if o.Sessions, err = session.NewServer(session.Options{Engine: files}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	t.Cleanup(o.Sessions.Close)
 	s, err := mywire.NewServer(o)

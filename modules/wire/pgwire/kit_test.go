@@ -46,8 +46,10 @@ func start(t testing.TB, o pgwire.Options) *kit {
 func startOn(t testing.TB, e engine.Engine, o pgwire.Options) *kit {
 	t.Helper()
 	var err error
-	if o.Sessions, err = session.NewServer(session.Options{Engine: e}); err != nil {
-		t.Fatal(err)
+	if o.Sessions == nil {
+		if o.Sessions, err = session.NewServer(session.Options{Engine: e}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	t.Cleanup(o.Sessions.Close)
 	s, err := pgwire.NewServer(o)

@@ -21,6 +21,68 @@ import (
 // and how fresh reads are belongs to the data, and MySQL's clients often choose their database only then. Which server
 // serves a client is decided by the database of the handshake alone; a later USE doesn't move the connection.
 
+// start sets a variable that the client sent with its connection.
+func (v *vars) start(name, value string) error {
+	name = canonical(strings.ToLower(name))
+	if name == waitForTXID {
+		return v.x.waitFor(v.x.base, value)
+	}
+	value, err := v.accept(name, value)
+	if err != nil {
+		return err
+	}
+	if v.x.mysql() && !own(name) {
+		return v.store(name, value, false) // as SET NAMES would: COM_RESET_CONNECTION goes back to the server's
+	}
+	v.client[name] = value
+	v.derive()
+	return v.x.applied(name)
+}
+
+// unset is a variable's value while the session doesn't set it: what RESET goes back to.
+func (v *vars) unset(name string) (string, bool) {
+	if s, ok := v.client[name]; ok {
+		return s, true
+	}
+	if live, ok := v.live(name); ok {
+		return live, true
+	}
+	for _, said := range []map[string]string{v.database, v.server} {
+		if s, ok := said[name]; ok {
+			return s, true
+		}
+	}
+	s := v.specs[name]
+	if s == nil {
+		return "", false
+	}
+	return s.def, true
+}
+
+// said is what somebody has said that a variable is, "" if nobody has. The variables that tell the session's state are
+// computed of it.
+func (v *vars) said(name string) string {
+	for _, said := range []map[string]string{v.values, v.client, v.database, v.server} {
+		if s, ok := said[name]; ok {
+			return s
+		}
+	}
+	return ""
+}
+
+// source is who says what a variable is, in the words of pg_settings.
+func (v *vars) source(name string) string {
+	for _, by := range []struct {
+		said map[string]string
+		who  string
+	}{{v.values, "session"}, {v.client, "client"}, {v.database, "database"}, {v.server, "configuration file"}} {
+		if _, ok := by.said[name]; ok {
+			return by.who
+		}
+	}
+	return "default"
+}
+
 // settings are what a database says.
 func (x *Session) settings(ctx context.Context, database string) (map[string]string, error) {
 	e, ok := x.server.o.Engine.(engine.Configured)

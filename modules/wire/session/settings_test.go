@@ -117,6 +117,14 @@ func TestADatabaseSaysWhatVariablesAreForItsSessions(t *testing.T) {
 		x.want("SET timezone = 'UTC'; RESET timezone; SHOW timezone", "SET\nRESET\nAsia/Tokyo")
 		x.want("SET bop.read_consistency = leader; DISCARD ALL; SHOW bop.read_consistency", "SET\nDISCARD ALL\nstale")
 	})
+	t.Run("and so does MySQL's COM_RESET_CONNECTION, for what decided who serves the client", func(t *testing.T) {
+		x := k.connect(ir.MySQL, "other", map[string]string{"bop.read_consistency": "stale", "character_set_client": "latin1"})
+		x.want("SELECT @@bop.read_consistency, @@character_set_client; SET bop.read_consistency = leader", "stale|latin1\nSET")
+		if err := x.Reset(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		x.want("SELECT @@bop.read_consistency, @@character_set_client", "stale|utf8mb4")
+	})
 	t.Run("MySQL's clients get this server's own alone, on whatever database they come to", func(t *testing.T) {
 		x := k.open(ir.MySQL)
 		x.want("SELECT @@bop.durability, @@time_zone", "async|SYSTEM")
@@ -154,6 +162,7 @@ func TestADatabaseSaysWhatVariablesAreForItsSessions(t *testing.T) {
 			"ALTER DATABASE db SET my.unset FROM CURRENT":                                    {"42704", `unrecognized configuration parameter "my.unset"`},
 			"ALTER DATABASE db SET TRANSACTION ISOLATION LEVEL READ COMMITTED":               {"42704", `unrecognized configuration parameter "TRANSACTION"`},
 			"ALTER DATABASE db SET bop.nothing = 1":                                          {"42602", `invalid configuration parameter name "bop.nothing"`},
+			`ALTER DATABASE db SET "my own.x=" = 1`:                                          {"42602", `invalid configuration parameter name "my own.x="`},
 			"ALTER DATABASE db SET timezone = 'Nowhere'":                                     {"22023", `invalid value for parameter "TimeZone": "Nowhere"`},
 			"ALTER DATABASE db SET timezone TO a, b":                                         {"22023", "SET timezone takes only one argument"},
 			"ALTER DATABASE db SET bop.durability = 'never'":                                 {"22023", `invalid value for parameter "bop.durability": "never"`},

@@ -91,74 +91,12 @@ func specsOf(d ir.Dialect) map[string]*spec {
 	return pgSpecs
 }
 
-// start sets a variable that the client sent with its connection.
-func (v *vars) start(name, value string) error {
-	name = canonical(strings.ToLower(name))
-	if name == waitForTXID {
-		return v.x.waitFor(v.x.base, value)
-	}
-	value, err := v.accept(name, value)
-	if err != nil {
-		return err
-	}
-	if v.x.mysql() && !own(name) {
-		return v.store(name, value, false) // as SET NAMES would: COM_RESET_CONNECTION goes back to the server's
-	}
-	v.client[name] = value
-	v.derive()
-	return v.x.applied(name)
-}
-
 // get returns a variable's value.
 func (v *vars) get(name string) (string, bool) {
 	if s, ok := v.values[name]; ok {
 		return s, true
 	}
 	return v.unset(name)
-}
-
-// unset is a variable's value while the session doesn't set it: what RESET goes back to.
-func (v *vars) unset(name string) (string, bool) {
-	if s, ok := v.client[name]; ok {
-		return s, true
-	}
-	if live, ok := v.live(name); ok {
-		return live, true
-	}
-	for _, said := range []map[string]string{v.database, v.server} {
-		if s, ok := said[name]; ok {
-			return s, true
-		}
-	}
-	s := v.specs[name]
-	if s == nil {
-		return "", false
-	}
-	return s.def, true
-}
-
-// said is what somebody has said that a variable is, "" if nobody has. The variables that tell the session's state are
-// computed of it.
-func (v *vars) said(name string) string {
-	for _, said := range []map[string]string{v.values, v.client, v.database, v.server} {
-		if s, ok := said[name]; ok {
-			return s
-		}
-	}
-	return ""
-}
-
-// source is who says what a variable is, in the words of pg_settings.
-func (v *vars) source(name string) string {
-	for _, by := range []struct {
-		said map[string]string
-		who  string
-	}{{v.values, "session"}, {v.client, "client"}, {v.database, "database"}, {v.server, "configuration file"}} {
-		if _, ok := by.said[name]; ok {
-			return by.who
-		}
-	}
-	return "default"
 }
 
 // lookup is get for functions: current_setting, @@name.
@@ -249,14 +187,6 @@ func (v *vars) accept(name, value string) (string, error) {
 		return "", sqlerr.New("0A000", "%s waits only in SET", name) // set_config runs inside of a statement that has its snapshot
 	}
 	return v.check(s, value)
-}
-
-// custom refuses names that aren't variables of an application's, which in PostgreSQL are all with a prefix.
-func (v *vars) custom(name string) error {
-	if v.x.mysql() || !strings.Contains(name, ".") {
-		return v.unknown(name)
-	}
-	return reserved(name)
 }
 
 // settable tells which of the live variables a session may set.

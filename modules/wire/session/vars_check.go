@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/bop-platform/bop/modules/wire/sqlerr"
 	"github.com/bop-platform/bop/modules/wire/types"
@@ -88,6 +89,30 @@ func (v *vars) check(s *spec, value string) (string, error) {
 		return "", bad()
 	}
 	return value, nil
+}
+
+// custom refuses names that aren't variables of an application's, which in PostgreSQL are all with a prefix.
+func (v *vars) custom(name string) error {
+	if v.x.mysql() || !strings.Contains(name, ".") {
+		return v.unknown(name)
+	}
+	for part := range strings.SplitSeq(name, ".") {
+		if !identifier(part) {
+			e := sqlerr.New("42602", `invalid configuration parameter name "%s"`, name)
+			e.Detail = "Custom parameter names must be two or more simple identifiers separated by dots."
+			return e
+		}
+	}
+	return reserved(name)
+}
+
+func identifier(s string) bool {
+	for i, r := range s {
+		if !unicode.IsLetter(r) && r != '_' && (i == 0 || r != '$' && (r < '0' || r > '9')) {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // intervalZone is the zone that SET TIME ZONE INTERVAL '+02:00' HOUR TO MINUTE names; its value arrives as a stored
