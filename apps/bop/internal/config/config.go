@@ -81,6 +81,11 @@ func (s *Serve) Validate() error {
 	if _, ok := session.ParseConsistency(s.ReadConsistency); !ok {
 		return fmt.Errorf("--read-consistency %q: give linearizable, leader, stale or stale(DURATION), e.g. stale(10s)", s.ReadConsistency)
 	}
+	switch s.Durability {
+	case "", "quorum", "local", "async":
+	default:
+		return fmt.Errorf("--durability %q: give one of quorum, local, async", s.Durability)
+	}
 	if s.Auth && s.AuthFile != "" {
 		return errors.New("--auth and --auth-file exclude each other: users are in the cluster, or in a file")
 	}

@@ -37,6 +37,7 @@ func TestExposure(t *testing.T) {
 		{"members have addresses", Serve{PG: "127.0.0.1:1", MySQL: Off, HTTP: Off, InitialCluster: "n1=a:1,n2"}, `"n2": give NAME=HOST:PORT`},
 		{"a member is named once", Serve{PG: "127.0.0.1:1", MySQL: Off, HTTP: Off, InitialCluster: "n1=a:1,n1=b:1"}, "node n1 is named twice"},
 		{"reads are as fresh as there is a word for", Serve{PG: "127.0.0.1:1", MySQL: Off, HTTP: Off, ReadConsistency: "stale(soon)"}, "--read-consistency"},
+		{"commits are as safe as there is a word for", Serve{PG: "127.0.0.1:1", MySQL: Off, HTTP: Off, Durability: "never"}, "quorum, local, async"},
 		{"an OTLP address must be a URL", Serve{PG: "127.0.0.1:1", MySQL: Off, HTTP: Off, OTLP: "localhost:4318"}, "--otlp"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -143,7 +143,7 @@ func TestShutdown(t *testing.T) {
 	t.Run("statements that run may end, idle clients are told to go, and the folder is left in order", func(t *testing.T) {
 		r := run(t, settings(t.TempDir()))
 		idle, busy := r.connect(), r.connect()
-		my := r.mysql()
+		my := r.mysql("")
 		exec(t, idle, "CREATE TABLE t (id int PRIMARY KEY)", "SELECT pg_advisory_lock(1)")
 		// The lock is let go when the idle client is ended; the statement that waits for it goes on after that.
 		result := make(chan error, 1)
@@ -243,13 +243,13 @@ func TestShutdown(t *testing.T) {
 	})
 }
 
-// packets is a MySQL client that has logged in without a password and says nothing.
+// packets is a MySQL client that has logged in without a password.
 type packets struct {
 	t *testing.T
 	net.Conn
 }
 
-func (r *running) mysql() *packets {
+func (r *running) mysql(database string) *packets {
 	r.t.Helper()
 	c, err := net.Dial("tcp", r.MySQL)
 	if err != nil {
@@ -259,11 +259,18 @@ func (r *running) mysql() *packets {
 	p := &packets{r.t, c}
 	p.SetDeadline(time.Now().Add(patience))
 	p.read() // the server's greeting
-	const protocol41, secure = 0x200, 0x8000
-	login := binary.LittleEndian.AppendUint32(nil, protocol41|secure)
+	const withDatabase, protocol41, secure = 0x8, 0x200, 0x8000
+	caps := uint32(protocol41 | secure)
+	if database != "" {
+		caps |= withDatabase
+	}
+	login := binary.LittleEndian.AppendUint32(nil, caps)
 	login = binary.LittleEndian.AppendUint32(login, 1<<24)
 	login = append(append(login, 45), make([]byte, 23)...)
 	login = append(login, "ada\x00\x00"...)
+	if database != "" {
+		login = append(append(login, database...), 0)
+	}
 	if _, err := p.Write(append([]byte{byte(len(login)), 0, 0, 1}, login...)); err != nil {
 		r.t.Fatal(err)
 	}
@@ -284,6 +291,22 @@ func (p *packets) read() []byte {
 		p.t.Fatal(err)
 	}
 	return body
+}
+
+// value is that of a query which gives one, short.
+func (p *packets) value(query string) string {
+	p.t.Helper()
+	if _, err := p.Write(append([]byte{byte(len(query) + 1), 0, 0, 0, 3}, query...)); err != nil {
+		p.t.Fatal(err)
+	}
+	if count := p.read(); len(count) != 1 || count[0] != 1 {
+		p.t.Fatalf("%s: %q", query, count)
+	}
+	p.read() // the column
+	p.read() // the columns' end
+	row := p.read()
+	p.read() // the rows' end
+	return string(row[1 : 1+row[0]])
 }
 
 // failure is the number of the error that comes next.

@@ -10,11 +10,11 @@ import (
 )
 
 func TestSettingsOfServersAndDatabases(t *testing.T) {
-	f := newFleet(t, 3, func(o *Options) { o.Durability = "local" })
+	f := newFleet(t, 3, func(o *Options) { o.Durability, o.MySQL = "local", "127.0.0.1:0" })
 	leader, follower := f.leader(), f.follower()
 	open := func(name, database string) *pgx.Conn {
 		t.Helper()
-		c, err := pgx.Connect(t.Context(), "postgres://ada@"+f.nodes[name].PG+"/"+database+"?sslmode=disable")
+		c, err := pgx.Connect(t.Context(), "postgres://ada@"+f.nodes[name].PG+"/"+database)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,9 +47,33 @@ func TestSettingsOfServersAndDatabases(t *testing.T) {
 		}
 	})
 	t.Run("and passes on who wants others", func(t *testing.T) {
-		if got := open(follower, "bop").PgConn().ParameterStatus("in_hot_standby"); got != "off" {
-			t.Error(got)
+		for _, database := range []string{"bop", "reports?bop.read_consistency=linearizable"} {
+			if got := open(follower, database).PgConn().ParameterStatus("in_hot_standby"); got != "off" {
+				t.Errorf("%s: %s", database, got)
+			}
 		}
+	})
+	t.Run("MySQL's clients too", func(t *testing.T) {
+		for database, want := range map[string]string{"reports": "1 quorum", "bop": "0 local"} {
+			if got := f.nodes[follower].mysql(database).value("SELECT CONCAT_WS(' ', @@read_only + 0, @@bop.durability)"); got != want {
+				t.Errorf("%s: %s, want %s", database, got, want)
+			}
+		}
+	})
+	t.Run("a server that follows changes no settings", func(t *testing.T) {
+		_, err := open(follower, "reports").Exec(t.Context(), "ALTER DATABASE reports RESET ALL")
+		var pg *pgconn.PgError
+		if !errors.As(err, &pg) || pg.Code != "25006" {
+			t.Error(err)
+		}
+	})
+	t.Run("what is changed is heard of everywhere", func(t *testing.T) {
+		exec(t, c, "ALTER DATABASE reports SET my.own = 'x'")
+		eventually(t, "the change is there", func() bool {
+			r := open(follower, "reports")
+			defer r.Close(context.Background())
+			return scan[string](t, r, "SELECT coalesce(current_setting('my.own', true), '')") == "x"
+		})
 	})
 	t.Run("they outlive a restart", func(t *testing.T) {
 		if err := f.stop(follower); err != nil {
