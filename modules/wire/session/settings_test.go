@@ -244,9 +244,10 @@ func TestWhatADatabaseSaysHolds(t *testing.T) {
 		}
 	})
 	t.Run("MySQL's clients see it in MySQL's way, and lose it with the database", func(t *testing.T) {
-		is("bop.strict_reads = on; timezone = 'Europe/Berlin'")
+		is("bop.strict_reads = on; timezone = 'Europe/Berlin'; lc_messages = 'de_DE.UTF-8'")
 		x := k.open(ir.MySQL)
-		x.want("SELECT @@bop.strict_reads, @@time_zone", "1|SYSTEM")
+		x.want("SELECT @@bop.strict_reads, @@time_zone, @@lc_messages", "1|SYSTEM|en_US")
+		x.want("SHOW WARNINGS", "")
 		x.want("USE other; SELECT @@bop.strict_reads; USE db; SELECT @@bop.strict_reads", "USE\n0\nUSE\n1")
 		x.want("SET bop.strict_reads = 0; USE other; USE db; SELECT @@bop.strict_reads", "SET\nUSE\nUSE\n0") // its own goes with it
 		gone := k.connect(ir.MySQL, "other", nil)
