@@ -25,7 +25,7 @@ func TestSettingsOfServersAndDatabases(t *testing.T) {
 	if got := scan[string](t, c, "SHOW bop.durability"); got != "local" {
 		t.Errorf("the server's durability: %s", got)
 	}
-	exec(t, c, "CREATE DATABASE reports", "ALTER DATABASE reports SET bop.read_consistency = 'stale'", "ALTER DATABASE reports SET bop.durability = quorum")
+	exec(t, c, "CREATE DATABASE reports", "ALTER DATABASE reports SET bop.durability = quorum", "ALTER DATABASE reports SET bop.read_consistency = 'stale'")
 	f.settled()
 
 	t.Run("a follower serves a database whose reads may be stale itself", func(t *testing.T) {
