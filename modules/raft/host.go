@@ -316,6 +316,7 @@ func (h *Host) Stop(id GroupID) error {
 	h.system.Root.Stop(g.pid)
 	<-g.stopped
 	<-g.applier.gone
+	h.writer.forget(g)
 	return nil
 }
 

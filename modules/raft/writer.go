@@ -3,6 +3,7 @@ package raft
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +30,7 @@ type writer struct {
 
 	stalled atomic.Pointer[error] // why nothing can be written at present
 
+	turn    sync.Mutex   // held while a round is worked off
 	rested  atomic.Int64 // when the last round has ended, in nanoseconds since 1970
 	writing sync.Mutex   // LogStore.Write is for one at a time
 }
@@ -100,8 +102,25 @@ func (w *writer) stop() {
 	<-w.end
 }
 
+// forget drops what a stopped group still wanted written, and waits for what is being written: a group that is opened anew
+// must find all of it in its log, or nothing. On a full disk that could take for ever; the group isn't opened anew then.
+func (w *writer) forget(g *Group) {
+	w.mu.Lock()
+	w.queue = slices.DeleteFunc(w.queue, func(a storageAppend) bool { return a.g == g })
+	w.mu.Unlock()
+	for !w.turn.TryLock() {
+		if w.stalled.Load() != nil || w.h.ctx.Err() != nil {
+			return
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+	w.turn.Unlock()
+}
+
 // round writes what has come together. It reports whether there was anything.
 func (w *writer) round() bool {
+	w.turn.Lock()
+	defer w.turn.Unlock()
 	w.mu.Lock()
 	list := w.queue
 	w.queue = nil

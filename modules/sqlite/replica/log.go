@@ -201,6 +201,7 @@ func (l *Log) Run(ctx context.Context, r sqlite.Replica) error {
 
 // watch tells the replica who leads.
 func (l *Log) watch(g *raft.Group) {
+	defer l.wakeLeading() // who waits for a leadership is told that there won't be one
 	var led uint64 // the term of the present leadership
 	var leader raft.NodeID
 	for {
@@ -246,6 +247,11 @@ func (l *Log) watch(g *raft.Group) {
 func (l *Log) begun(term uint64) {
 	l.epoch.Store(term)
 	l.replica.Leads(term)
+	l.wakeLeading()
+}
+
+// wakeLeading makes leading look again.
+func (l *Log) wakeLeading() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.led != nil {
@@ -299,15 +305,15 @@ func (l *Log) leading(ctx context.Context, above uint64) (uint64, error) {
 		}
 		led := l.led
 		l.mu.Unlock()
+		if err := l.Group().Err(); err != nil {
+			return 0, err
+		}
 		select {
 		case <-led:
 		case <-ctx.Done():
 			return 0, context.Cause(ctx)
 		case <-l.ctx.Done():
 			return 0, sqlite.ErrClosed
-		}
-		if err := l.Group().Err(); err != nil {
-			return 0, err
 		}
 	}
 }
