@@ -202,7 +202,7 @@ func (l *Log) Run(ctx context.Context, r sqlite.Replica) error {
 // watch tells the replica who leads.
 func (l *Log) watch(g *raft.Group) {
 	defer l.wakeLeading() // who waits for a leadership is told that there won't be one
-	var led uint64 // the term of the present leadership
+	var led uint64        // the term of the present leadership
 	var leader raft.NodeID
 	for {
 		s, err := g.Wait(l.ctx, func(s raft.Status) bool {
