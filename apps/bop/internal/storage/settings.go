@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"sync"
-	"sync/atomic"
 
 	"github.com/bop-platform/bop/modules/sqlite"
 	"github.com/bop-platform/bop/modules/wire/engine"
@@ -17,17 +16,10 @@ import (
 // some, by the database's id. So a database keeps them when it is renamed, and another one of its name doesn't get them.
 const settingsSpace = "settings"
 
-// Settings are what databases say that variables are for their sessions. They are kept in memory until the system
-// database changes: each client that connects asks for them.
+// Settings are what databases say that variables are for their sessions.
 type Settings struct {
-	host *sqlite.Host
-
-	changes  atomic.Uint64 // of the system database
-	changing sync.Mutex    // one change after the other, and no change of a database that is being dropped
-
-	mu  sync.Mutex
-	all map[string]kept // by id; nil: to be read
-	at  uint64          // changes when all was read
+	mirror[kept]            // by id
+	changing     sync.Mutex // one change after the other, and no change of a database that is being dropped
 }
 
 // kept are the settings of one database. One that can't be read keeps nobody from the others.
@@ -37,45 +29,35 @@ type kept struct {
 }
 
 // NewSettings returns the settings of a host's databases.
-func NewSettings(h *sqlite.Host) *Settings { return &Settings{host: h} }
-
-// Changed is to be called when the system database has changed. It doesn't wait for those who read it.
-func (s *Settings) Changed() { s.changes.Add(1) }
+func NewSettings(h *sqlite.Host) *Settings {
+	return &Settings{mirror: mirror[kept]{host: h, space: settingsSpace, decode: func(id string, text []byte) (k kept, ok bool) {
+		if err := json.Unmarshal(text, &k.own); err != nil {
+			k = kept{err: fmt.Errorf("the settings of database %s can't be read: %w", id, err)}
+		}
+		return k, true
+	}}}
+}
 
 // of are a database's. The map isn't changed.
 func (s *Settings) of(ctx context.Context, id string) (map[string]string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	// The number is taken before they are read: a change meanwhile makes them be read again.
-	if now := s.changes.Load(); s.all == nil || s.at != now {
-		entries, err := s.host.Entries(ctx, settingsSpace)
-		if err != nil {
-			return nil, err
-		}
-		s.all, s.at = make(map[string]kept, len(entries)), now
-		for id, text := range entries {
-			var k kept
-			if err := json.Unmarshal(text, &k.own); err != nil {
-				k = kept{err: fmt.Errorf("the settings of database %s can't be read: %w", id, err)}
-			}
-			s.all[id] = k
-		}
+	all, err := s.read(ctx)
+	if err != nil {
+		return nil, err
 	}
-	k := s.all[id]
+	k := all[id]
 	return k.own, k.err
 }
 
-// put keeps a database's. changing is held.
-func (s *Settings) put(ctx context.Context, id string, own map[string]string) error {
-	defer s.Changed()
+// keep keeps a database's. changing is held.
+func (s *Settings) keep(ctx context.Context, id string, own map[string]string) error {
 	if len(own) == 0 {
-		return s.host.Put(ctx, settingsSpace, id, nil)
+		return s.put(ctx, id, nil)
 	}
 	text, err := json.Marshal(own)
 	if err != nil {
 		return err
 	}
-	return s.host.Put(ctx, settingsSpace, id, text)
+	return s.put(ctx, id, text)
 }
 
 func settingsKey(db *sqlite.DB) string {
@@ -117,7 +99,7 @@ func (e Engine) ChangeSettings(ctx context.Context, database string, change func
 		own = map[string]string{}
 	}
 	change(own)
-	return translate(s.put(ctx, settingsKey(db), own))
+	return translate(s.keep(ctx, settingsKey(db), own))
 }
 
 // DropDatabase removes a database, and what is kept of it.

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"sync"
 
 	"github.com/bop-platform/bop/modules/sqlite"
 	"github.com/bop-platform/bop/modules/wire/auth"
@@ -17,62 +16,40 @@ const usersSpace = "users"
 
 // Users are those of the system database: the same on every server of a cluster.
 type Users struct {
-	host *sqlite.Host
-	log  *slog.Logger
-
-	mu      sync.Mutex
-	entries map[string]auth.Entry // nil: to be read
+	mirror[auth.Entry] // by name
+	log                *slog.Logger
 }
 
 var _ auth.Store = (*Users)(nil)
 
 // NewUsers returns the users of a host.
-func NewUsers(h *sqlite.Host, log *slog.Logger) *Users { return &Users{host: h, log: log} }
-
-// Changed is to be called when the system database has changed.
-func (u *Users) Changed() {
-	u.mu.Lock()
-	u.entries = nil
-	u.mu.Unlock()
+func NewUsers(h *sqlite.Host, log *slog.Logger) *Users {
+	return &Users{log: log, mirror: mirror[auth.Entry]{host: h, space: usersSpace, decode: func(name string, line []byte) (e auth.Entry, ok bool) {
+		if err := e.UnmarshalText(line); err != nil {
+			log.Error("a user can't be read and isn't let in", "user", name, "err", err)
+			return e, false
+		}
+		return e, true
+	}}}
 }
 
-// all reads the users if they may have changed. mu is held.
-func (u *Users) all() map[string]auth.Entry {
-	if u.entries != nil {
-		return u.entries
-	}
-	lines, err := u.host.Entries(context.Background(), usersSpace)
+// known are the users, none if they can't be read.
+func (u *Users) known() map[string]auth.Entry {
+	all, err := u.read(context.Background())
 	if err != nil {
 		u.log.Error("the users can't be read, nobody is let in", "err", err)
-		return nil
 	}
-	entries := map[string]auth.Entry{}
-	for name, line := range lines {
-		var e auth.Entry
-		if err := e.UnmarshalText(line); err != nil {
-			u.log.Error("a user can't be read and isn't let in", "user", name, "err", err)
-			continue
-		}
-		entries[name] = e
-	}
-	u.entries = entries
-	return entries
+	return all
 }
 
 // Lookup implements auth.Store.
 func (u *Users) Lookup(name string) (auth.Entry, bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	e, ok := u.all()[name]
+	e, ok := u.known()[name]
 	return e, ok
 }
 
 // Names lists the users in order.
-func (u *Users) Names() []string {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return slices.AppendSeq([]string{}, slices.Values(slices.Sorted(maps.Keys(u.all()))))
-}
+func (u *Users) Names() []string { return append([]string{}, slices.Sorted(maps.Keys(u.known()))...) }
 
 // Put adds a user, or gives one other verifiers.
 func (u *Users) Put(ctx context.Context, e auth.Entry) error {
@@ -80,8 +57,7 @@ func (u *Users) Put(ctx context.Context, e auth.Entry) error {
 	if err != nil {
 		return err
 	}
-	defer u.Changed()
-	return u.host.Put(ctx, usersSpace, e.Name, line)
+	return u.put(ctx, e.Name, line)
 }
 
 // Remove removes a user. Sessions that are open stay open.
@@ -89,6 +65,5 @@ func (u *Users) Remove(ctx context.Context, name string) error {
 	if _, ok := u.Lookup(name); !ok {
 		return unknown{fmt.Errorf("there is no user %q", name)}
 	}
-	defer u.Changed()
-	return u.host.Put(ctx, usersSpace, name, nil)
+	return u.put(ctx, name, nil)
 }
