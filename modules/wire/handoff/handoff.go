@@ -30,6 +30,37 @@ type Greeting struct {
 // is refused with.
 type Route func(ctx context.Context, g Greeting) (net.Conn, error)
 
+// Client is one that a Route is asked for.
+type Client struct {
+	Conn     net.Conn
+	Greeting Greeting
+	Patience time.Duration // with the Route
+	// Frame is called when the client is passed on, not before: it may take what the client has sent already.
+	Frame func() *Frame
+	// StopBy says what ends the waiting or the passing from elsewhere. It reports false if that has been asked for already.
+	StopBy func(stop func()) bool
+}
+
+// Pass passes the client on if another server is to serve it; it reports whether that has happened, and is over.
+func (r Route) Pass(ctx context.Context, c Client) (bool, error) {
+	ctx, cancel := context.WithTimeout(ctx, c.Patience)
+	defer cancel()
+	if !c.StopBy(cancel) {
+		return true, nil
+	}
+	conn, err := r(ctx, c.Greeting)
+	if err != nil || conn == nil {
+		return false, err
+	}
+	f, stop := c.Frame(), make(chan struct{})
+	if !c.StopBy(sync.OnceFunc(func() { close(stop) })) {
+		conn.Close()
+		return true, nil
+	}
+	err = Pass(c.Conn, conn, f, stop)
+	return err == nil, err
+}
+
 // Protocol is what a client speaks.
 type Protocol uint8
 

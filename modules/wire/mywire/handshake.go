@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/bop-platform/bop/modules/wire/auth"
@@ -165,25 +164,11 @@ func (c *client) opening(ctx context.Context) ([]byte, error) {
 
 // route passes the client on if another server is to serve it; it reports whether that has happened, and is over.
 func (c *client) route(ctx context.Context, l *login, p []byte) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.s.o.StartTimeout)
-	defer cancel()
-	if !c.stopBy(cancel) {
-		return true, nil
-	}
-	conn, err := c.s.o.Route(ctx, handoff.Greeting{Protocol: handoff.MySQL, User: l.user, Database: l.database, RemoteAddr: c.raw.RemoteAddr(),
-		Consistency: c.consistency(ctx, l)})
-	if err != nil || conn == nil {
-		return false, err
-	}
-	f := handoff.Frame{Protocol: handoff.MySQL, TLS: c.secured, Remote: c.raw.RemoteAddr().String(), Start: p, Early: c.in.take(),
-		ID: c.id, Capabilities: c.capabilities(), Nonce: c.nonce, Sequence: c.out.seq}
-	stop := make(chan struct{})
-	if !c.stopBy(sync.OnceFunc(func() { close(stop) })) {
-		conn.Close()
-		return true, nil
-	}
-	err = handoff.Pass(c.conn, conn, &f, stop)
-	return err == nil, err
+	g := handoff.Greeting{Protocol: handoff.MySQL, User: l.user, Database: l.database, RemoteAddr: c.raw.RemoteAddr(), Consistency: c.consistency(ctx, l)}
+	return c.s.o.Route.Pass(ctx, handoff.Client{Conn: c.conn, Greeting: g, Patience: c.s.o.StartTimeout, StopBy: c.stopBy, Frame: func() *handoff.Frame {
+		return &handoff.Frame{Protocol: handoff.MySQL, TLS: c.secured, Remote: c.raw.RemoteAddr().String(), Start: p, Early: c.in.take(),
+			ID: c.id, Capabilities: c.capabilities(), Nonce: c.nonce, Sequence: c.out.seq}
+	}})
 }
 
 // stopBy makes stop what terminate calls; it reports false if that has been called already.

@@ -15,7 +15,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"sync"
 
 	"github.com/jackc/pgx/v5/pgproto3"
 
@@ -151,23 +150,9 @@ func (c *client) resume(ctx context.Context) error {
 
 // route passes the client on if another server is to serve it; it reports whether that has happened, and is over.
 func (c *client) route(ctx context.Context, g handoff.Greeting, body []byte) (bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.s.o.StartTimeout)
-	defer cancel()
-	if !c.stopBy(cancel) {
-		return true, nil
-	}
-	conn, err := c.s.o.Route(ctx, g)
-	if err != nil || conn == nil {
-		return false, err
-	}
-	f := handoff.Frame{Protocol: handoff.PostgreSQL, TLS: c.conn != c.raw, Remote: c.raw.RemoteAddr().String(), Start: body, Early: c.in.buf[c.in.r:c.in.w]}
-	stop := make(chan struct{})
-	if !c.stopBy(sync.OnceFunc(func() { close(stop) })) {
-		conn.Close()
-		return true, nil
-	}
-	err = handoff.Pass(c.conn, conn, &f, stop)
-	return err == nil, err
+	return c.s.o.Route.Pass(ctx, handoff.Client{Conn: c.conn, Greeting: g, Patience: c.s.o.StartTimeout, StopBy: c.stopBy, Frame: func() *handoff.Frame {
+		return &handoff.Frame{Protocol: handoff.PostgreSQL, TLS: c.conn != c.raw, Remote: c.raw.RemoteAddr().String(), Start: body, Early: c.in.buf[c.in.r:c.in.w]}
+	}})
 }
 
 // stopBy makes stop what terminate calls; it reports false if that has been called already.
