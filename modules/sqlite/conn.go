@@ -138,8 +138,8 @@ func (c *Conn) SetLockTimeout(d time.Duration) { c.file.LockTimeout = max(d, 0) 
 // Gate waits until everything that the last transaction of the connection saw is committed. A transaction that writes
 // runs on the newest state, which may not be committed yet; nothing about its end (COMMIT, ROLLBACK, or an
 // autocommit statement with its rows, also if it changed nothing) may be told to anyone before Gate has returned nil.
-// ErrSerialization and ErrNotCommitted: what it saw was dropped, and nothing of the transaction has happened. If ctx ends before it is
-// known, ErrOutcomeUnknown.
+// ErrSerialization and ErrNotCommitted: what it saw was dropped, and nothing of the transaction has happened. If ctx ends
+// before it is known, ErrOutcomeUnknown.
 func (c *Conn) Gate(ctx context.Context) error {
 	err := c.file.Gate(ctx)
 	if err != nil && ctx.Err() != nil {

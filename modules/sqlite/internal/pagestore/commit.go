@@ -65,9 +65,9 @@ type change struct {
 	version
 }
 
-// Commit installs the overlay as the next version and proposes it; local says that somebody waits until it is stored. sn must be the executed head and the caller have
-// the writer's place, which Commit hands on, whatever the outcome. Overlay and snapshot stay the caller's.
-// A nil Pending without an error means that nothing had changed.
+// Commit installs the overlay as the next version and proposes it. sn must be the executed head and the caller have
+// the writer's place, which Commit hands on, whatever the outcome. Overlay and snapshot stay the caller's. local says that
+// somebody waits until the transaction is stored. A nil Pending without an error means that nothing had changed.
 func (s *Store) Commit(ctx context.Context, sn *Snapshot, o *Overlay, local bool) (*Pending, error) {
 	defer s.ReleaseWriter()
 	if err := s.Failed(); err != nil {
