@@ -16,13 +16,13 @@ import (
 )
 
 func onDisk(disk *crashfs.FS, tmp string) sqlite.Options {
-	return sqlite.Options{
+	return withKeys(sqlite.Options{
 		Dir: "/data", FS: disk, TempDir: tmp,
 		LogOptions:         aof.Options{SegmentBytes: 64 << 10, IdleMark: time.Hour},
 		CheckpointBytes:    8 << 10,
 		CheckpointInterval: time.Hour,
 		Logger:             slog.New(slog.NewTextHandler(io.Discard, nil)),
-	}
+	})
 }
 
 // progress is what a workload knows of its own transactions.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/bop-platform/bop/modules/sqlite/crypt"
 	"github.com/bop-platform/bop/modules/sqlite/internal/page"
 	"github.com/bop-platform/bop/modules/sqlite/internal/pagefile"
 	"github.com/bop-platform/bop/modules/sqlite/internal/pagestore"
@@ -55,7 +56,8 @@ type DB struct {
 
 	// Only the owner touches these after the opening.
 	file       *pagefile.File
-	complained time.Time // of checkpoints that fail; zero: none does
+	kept       *crypt.Keyring // that is beside the page file
+	complained time.Time      // of checkpoints that fail; zero: none does
 
 	cookie atomic.Pointer[cookie]
 }
@@ -160,7 +162,7 @@ func (db *DB) SchemaCookie() uint32 {
 	}
 	defer sn.Release()
 	var b [4]byte
-	if sn.State.Pages > 0 && sn.Read(1, b[:], 40) != nil {
+	if sn.State.Pages > 0 && sn.Read(context.Background(), 1, b[:], 40) != nil {
 		return 0
 	}
 	c := &cookie{s, sn.State.TXID, sn.Rollback, binary.BigEndian.Uint32(b[:])}
@@ -196,12 +198,15 @@ func (h *Host) newDB(segment SegmentID, id pagefile.Identity, name string, creat
 }
 
 // openStore makes a store on base with the options of the host.
-func (h *Host) openStore(segment SegmentID, id pagefile.Identity, base *pagefile.Tree, rollback uint64) *pagestore.Store {
+func (h *Host) openStore(segment SegmentID, id pagefile.Identity, base *pagefile.Tree, rollback uint64, keys *crypt.Keyring) *pagestore.Store {
 	s := pagestore.New(pagestore.Options{
 		Identity:        id,
 		Arrives:         h.replicated != nil,
 		Log:             segmentLog{h.log, segment, h.metrics},
-		TempDir:         h.o.TempDir,
+		Temp:            h.temp(),
+		Keys:            keys,
+		OpenKeyring:     func(b []byte) (*crypt.Keyring, error) { return h.openKeyring(id, b) },
+		KeysChanged:     func() { h.want(segment, false) },
 		TxnMemory:       h.o.TxnMemory,
 		HighWater:       4 * h.o.CheckpointBytes,
 		CheckpointBytes: h.o.CheckpointBytes,
@@ -280,26 +285,49 @@ const (
 	newPagesName = "pages.new"
 )
 
-// openPages opens the page file of a database, nil if it has none yet.
-func (h *Host) openPages(dir string) (*pagefile.File, error) {
+// temp says where temporary files are made. With a key provider they are sealed, whatever they are for.
+func (h *Host) temp() pagestore.Temp {
+	return pagestore.Temp{Dir: h.o.TempDir, Sealed: h.o.Keys != nil}
+}
+
+// openPages opens the page file of a database, nil if it has none yet, and the keys beside it.
+func (h *Host) openPages(segment SegmentID) (*pagefile.File, *crypt.Keyring, error) {
+	dir := h.segmentDir(segment)
+	keys, err := h.loadKeys(dir)
+	if err != nil {
+		return nil, nil, err
+	}
 	name := filepath.Join(dir, pagesName)
 	f, err := h.o.FS.OpenFile(name, os.O_RDWR, 0o600)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return nil, keys, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", name, err)
+		return nil, nil, fmt.Errorf("opening %s: %w", name, err)
 	}
-	p, err := pagefile.Open(f, name, h.cache)
+	o := h.pageOptions(segment)
+	if keys != nil {
+		id, err := pagefile.Whose(f, name)
+		if err != nil {
+			return nil, nil, errors.Join(err, f.Close())
+		}
+		o.Blocks = blocksOf(keys, id.Lineage)
+	}
+	p, err := pagefile.Open(f, o)
 	if err == nil {
-		return p, nil
+		return p, keys, nil
 	}
 	_ = f.Close()
 	var newer *pagefile.NewerFormatError
 	if errors.As(err, &newer) {
-		return nil, &NewerFormatError{newer.File, newer.Found, newer.Supported}
+		return nil, nil, &NewerFormatError{newer.File, newer.Found, newer.Supported}
 	}
-	return nil, err
+	return nil, nil, err
+}
+
+// pageOptions are those of a database's page file.
+func (h *Host) pageOptions(segment SegmentID) pagefile.Options {
+	return pagefile.Options{Name: filepath.Join(h.segmentDir(segment), pagesName), Cache: h.cache}
 }
 
 // Export writes the committed state of the database as an ordinary SQLite file. Writers go on meanwhile.
@@ -314,7 +342,7 @@ func (db *DB) Export(ctx context.Context, w io.Writer) error {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		b, _, err := sn.Page(no, buf)
+		b, _, err := sn.Page(ctx, no, buf)
 		if err != nil {
 			return fmt.Errorf("exporting database %q: page %d: %w", db.Name(), no, err)
 		}

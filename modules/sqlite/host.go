@@ -110,7 +110,7 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	if h.metrics, err = newMetrics(h, o.MeterProvider); err != nil {
 		return nil, err
 	}
-	vfs.Register(h.vfsName, &pagevfs.VFS{Main: h.openMain, TempDir: o.TempDir, TempMemory: o.TempMemory})
+	vfs.Register(h.vfsName, &pagevfs.VFS{Main: h.openMain, Temp: h.temp(), TempMemory: o.TempMemory})
 	if err := h.recover(ctx); err != nil {
 		return nil, err
 	}
@@ -134,6 +134,9 @@ func (h *Host) openFolder() (err error) {
 		return err
 	}
 	if err := h.checkFormat(); err != nil {
+		return err
+	}
+	if err := h.checkKeys(); err != nil {
 		return err
 	}
 	if err := o.FS.MkdirAll(filepath.Join(o.Dir, "db"), 0o700); err != nil {

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 
+	"github.com/bop-platform/bop/modules/sqlite/crypt"
 	"github.com/bop-platform/bop/modules/sqlite/internal/page"
 	"github.com/bop-platform/bop/modules/sqlite/internal/pagefile"
 	"github.com/bop-platform/bop/modules/sqlite/internal/pagestore"
@@ -16,14 +17,16 @@ import (
 // An image of a database is a header of 96 bytes and all its pages in order. docs/formats/image.md has the bytes.
 const (
 	imageMagic   = "BOPDBIMG"
-	imageVersion = 1
+	imageVersion = 2
 	imageHeader  = 96
+	imageName    = "image" // of the sealed object
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// image reads a snapshot as an image.
+// image reads a snapshot as an image in the clear.
 type image struct {
+	ctx  context.Context
 	sn   pagestore.Snapshot
 	head []byte
 	at   int64
@@ -34,13 +37,22 @@ type image struct {
 
 // image pins the committed state.
 func (db *DB) image() (Image, error) {
-	i := &image{}
-	if err := db.current().Pin(&i.sn, false); err != nil {
+	s := db.current()
+	i := &image{ctx: context.Background()}
+	if err := s.Pin(&i.sn, false); err != nil {
 		return nil, err
 	}
 	id := db.ident()
 	i.head = encodeImage(id, i.sn.State, i.sn.Position)
 	i.buf = make([]byte, i.sn.State.Size)
+	// A keyring that was committed since opens what was sealed before.
+	if k := s.Keys(); k != nil {
+		sealed, err := sealImage(i, id, k)
+		if err != nil {
+			return nil, errors.Join(err, i.Close())
+		}
+		return sealed, nil
+	}
 	return i, nil
 }
 
@@ -48,7 +60,7 @@ func encodeImage(id pagefile.Identity, st page.State, pos uint64) []byte {
 	b := make([]byte, imageHeader)
 	copy(b, imageMagic)
 	le := binary.LittleEndian
-	le.PutUint32(b[8:], imageVersion)
+	le.PutUint32(b[8:], 1)
 	le.PutUint32(b[12:], st.Size)
 	copy(b[16:], id.Database[:])
 	for i, v := range []uint64{id.Lineage, uint64(st.TXID), st.Epoch, uint64(st.Pages), st.Checksum, uint64(st.Time), pos} {
@@ -63,7 +75,7 @@ func decodeImage(b []byte) (id pagefile.Identity, st page.State, err error) {
 	switch {
 	case len(b) != imageHeader || string(b[:8]) != imageMagic:
 		return id, st, fmt.Errorf("%w: it is no image of a database", ErrDamaged)
-	case le.Uint32(b[8:]) > imageVersion:
+	case le.Uint32(b[8:]) != 1:
 		return id, st, &NewerFormatError{"an image of a database", le.Uint32(b[8:]), imageVersion}
 	case crc32.Checksum(b[:92], castagnoli) != le.Uint32(b[92:]):
 		return id, st, fmt.Errorf("%w: checksum of an image's header", ErrDamaged)
@@ -111,7 +123,7 @@ func (i *image) Read(b []byte) (int, error) {
 	size := int64(i.sn.State.Size)
 	no := uint32((i.at-imageHeader)/size) + 1
 	if no != i.no {
-		data, _, err := i.sn.Page(no, i.buf)
+		data, _, err := i.sn.Page(i.ctx, no, i.buf)
 		if err != nil {
 			return 0, fmt.Errorf("page %d: %w", no, err)
 		}
@@ -130,6 +142,10 @@ func (i *image) Close() error {
 
 // restore replaces the database by an image, which has the log's records up to at. It is called by the owner.
 func (db *DB) restore(ctx context.Context, at Position, r io.Reader) error {
+	r, keys, err := db.host.openImage(r)
+	if err != nil {
+		return err
+	}
 	head := make([]byte, imageHeader)
 	if _, err := io.ReadFull(r, head); err != nil {
 		return fmt.Errorf("reading the image: %w", err)
@@ -139,24 +155,26 @@ func (db *DB) restore(ctx context.Context, at Position, r io.Reader) error {
 		return err
 	}
 	if st.Pages == 0 {
-		// An empty database has no page file, and needs none.
-		db.applying.Lock()
-		defer db.applying.Unlock()
+		// A database that was never written has no page file, and needs none.
 		if st.TXID == 0 {
-			db.replace(id, nil)
+			db.applying.Lock()
+			defer db.applying.Unlock()
+			db.replace(id, nil, nil)
 			return nil
 		}
-		return fmt.Errorf("%w: an image without pages at transaction %d", ErrDamaged, st.TXID)
+		if keys == nil {
+			return fmt.Errorf("%w: an image without pages at transaction %d", ErrDamaged, st.TXID)
+		}
 	}
-	file, err := db.receive(ctx, id, st, at, r)
+	file, err := db.receive(ctx, id, st, at, keys, r)
 	if err != nil {
 		return err
 	}
 	db.applying.Lock()
 	defer db.applying.Unlock()
 	old := db.file
-	db.file = file
-	db.replace(id, file)
+	db.file, db.kept = file, keys
+	db.replace(id, file, keys)
 	if old != nil {
 		_ = old.Close()
 	}
@@ -165,9 +183,15 @@ func (db *DB) restore(ctx context.Context, at Position, r io.Reader) error {
 }
 
 // receive writes an image's pages into a new page file that takes the old one's place on disk.
-func (db *DB) receive(ctx context.Context, id pagefile.Identity, st page.State, at Position, r io.Reader) (_ *pagefile.File, err error) {
+func (db *DB) receive(ctx context.Context, id pagefile.Identity, st page.State, at Position, keys *crypt.Keyring, r io.Reader) (_ *pagefile.File, err error) {
 	h := db.host
-	f, err := h.createPages(db.dir, id, st.Size)
+	if keys != nil {
+		// Before what they seal. Should that not come to its end, they open what is here as well: it is of the same database.
+		if err := h.saveKeys(db.dir, id, keys); err != nil {
+			return nil, err
+		}
+	}
+	f, err := h.createPages(db.segment, id, st.Size, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -210,14 +234,14 @@ func (db *DB) receive(ctx context.Context, id pagefile.Identity, st page.State, 
 
 // replace puts the database on another page file, or on none. What connections have seen may be gone: they are stale.
 // applying is held.
-func (db *DB) replace(id pagefile.Identity, file *pagefile.File) {
+func (db *DB) replace(id pagefile.Identity, file *pagefile.File, keys *crypt.Keyring) {
 	old := db.current()
 	base := pagefile.Empty()
 	if file != nil {
 		base = file.Newest()
 	}
 	db.identify(id)
-	s := db.host.openStore(db.segment, id, base, old.Heads().Rollback+1)
+	s := db.host.openStore(db.segment, id, base, old.Heads().Rollback+1, keys)
 	db.store.Store(s)
 	old.Close()
 	db.dead.Store(nil)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+	"flag"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/bop-platform/bop/modules/sqlite"
+	"github.com/bop-platform/bop/modules/sqlite/crypt"
 	"github.com/ncruces/go-sqlite3"
 )
 
@@ -28,8 +30,31 @@ func open(t testing.TB, o sqlite.Options) *sqlite.Host {
 	return h
 }
 
+// encrypted runs everything with keys.
+var encrypted = flag.Bool("encrypted", false, "run the tests on encrypted databases")
+
+// withKeys gives options a key provider if that is asked for.
+func withKeys(o sqlite.Options) sqlite.Options {
+	if *encrypted && o.Keys == nil {
+		o.Keys = testKeys
+	}
+	return o
+}
+
+// testKeys wraps the data keys of all tests.
+var testKeys = mustKeys("first " + strings.Repeat("17", 32))
+
+func mustKeys(text string) crypt.KeyProvider {
+	k, err := crypt.ParseKeys([]byte(text))
+	if err != nil {
+		panic(err)
+	}
+	return k
+}
+
 func tryOpen(t testing.TB, o sqlite.Options) (*sqlite.Host, error) {
 	t.Helper()
+	o = withKeys(o)
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}

@@ -8,6 +8,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/bop-platform/bop/modules/aof"
 	"github.com/bop-platform/bop/modules/aof/fsys"
+	"github.com/bop-platform/bop/modules/sqlite/crypt"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
@@ -22,6 +23,10 @@ type Options struct {
 	// Log is the log of all databases, which the Host then owns. Default: an AOF in Dir/log, opened with LogOptions.
 	Log        Log
 	LogOptions aof.Options
+
+	// Keys wraps the databases' data keys. Without it new databases are in the clear, and ones that are encrypted can't be
+	// opened. Default: none.
+	Keys crypt.KeyProvider
 
 	// CacheBytes is how much of the page files is kept in memory, over all databases. Default: 64 MiB.
 	CacheBytes int64

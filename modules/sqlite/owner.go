@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/bop-platform/bop/modules/sqlite/crypt"
 	"github.com/bop-platform/bop/modules/sqlite/internal/pagefile"
 	"github.com/bop-platform/bop/modules/sqlite/internal/pagestore"
 )
@@ -243,19 +244,27 @@ func (db *DB) checkpoint(ctx context.Context) error {
 	h := db.host
 	start := time.Now()
 	file, fresh := db.file, (*pagefile.File)(nil)
-	pages, err := db.current().Checkpoint(ctx, func(size uint32) (*pagefile.File, error) {
-		if file != nil && file.PageSize() == size {
-			return file, nil
+	into := pagestore.Into{
+		// A file of the first format has no room for seals.
+		Whole: file != nil && !file.Sealable() && db.current().Keys() != nil,
+		Adopt: func() error {
+			if fresh == nil {
+				return nil
+			}
+			return h.adoptPages(db.dir)
+		},
+	}
+	into.File = func(size uint32) (_ *pagefile.File, whole bool, err error) {
+		if err := db.keep(); err != nil {
+			return nil, false, err
 		}
-		var err error
-		fresh, err = h.createPages(db.dir, db.ident(), size)
-		return fresh, err
-	}, func() error {
-		if fresh == nil {
-			return nil
+		if file != nil && file.PageSize() == size && !into.Whole {
+			return file, false, nil
 		}
-		return h.adoptPages(db.dir)
-	})
+		fresh, err = h.createPages(db.segment, db.ident(), size, db.kept)
+		return fresh, into.Whole, err
+	}
+	pages, err := db.current().Checkpoint(ctx, into)
 	if err != nil {
 		if fresh != nil {
 			_ = fresh.Close()
@@ -279,7 +288,8 @@ func (db *DB) checkpoint(ctx context.Context) error {
 }
 
 // createPages makes an empty page file under a temporary name.
-func (h *Host) createPages(dir string, id pagefile.Identity, size uint32) (*pagefile.File, error) {
+func (h *Host) createPages(segment SegmentID, id pagefile.Identity, size uint32, keys *crypt.Keyring) (*pagefile.File, error) {
+	dir := h.segmentDir(segment)
 	if err := h.o.FS.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("making %s: %w", dir, err)
 	}
@@ -288,7 +298,9 @@ func (h *Host) createPages(dir string, id pagefile.Identity, size uint32) (*page
 	if err != nil {
 		return nil, fmt.Errorf("making %s: %w", name, err)
 	}
-	return pagefile.Create(f, filepath.Join(dir, pagesName), id, size, h.cache), nil
+	o := h.pageOptions(segment)
+	o.Blocks = blocksOf(keys, id.Lineage)
+	return pagefile.Create(f, id, size, o), nil
 }
 
 // adoptPages gives a page file that holds its first checkpoint its proper name.
@@ -346,7 +358,7 @@ func (db *DB) reopen() (err error) {
 	}
 	rollback := old.Heads().Rollback + 1
 	old.Close()
-	file, err := h.openPages(db.dir)
+	file, keys, err := h.openPages(db.segment)
 	if err != nil {
 		return fmt.Errorf("reopening database %q: %w", db.Name(), err)
 	}
@@ -355,7 +367,7 @@ func (db *DB) reopen() (err error) {
 		base = file.Newest()
 	}
 	from := Position(base.LogPos) + 1
-	s := h.openStore(db.segment, db.ident(), base, rollback)
+	s := h.openStore(db.segment, db.ident(), base, rollback, keys)
 	err = h.log.Replay(ctx, from, func(pos Position, seg SegmentID, rec []byte) error {
 		if seg != db.segment {
 			return nil
@@ -370,7 +382,7 @@ func (db *DB) reopen() (err error) {
 		}
 		return fmt.Errorf("reopening database %q: %w", db.Name(), err)
 	}
-	db.file = file
+	db.file, db.kept = file, keys
 	db.store.Store(s)
 	db.stand()
 	h.o.Logger.Info("database is back in service", "database", db.Name(), "txid", s.Heads().Committed.TXID)

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/bop-platform/bop/modules/sqlite/crypt"
 	"github.com/bop-platform/bop/modules/sqlite/internal/pagefile"
 	"github.com/bop-platform/bop/modules/sqlite/internal/pagestore"
 	"github.com/bop-platform/bop/modules/sqlite/internal/record"
@@ -19,6 +20,7 @@ import (
 type found struct {
 	segment SegmentID
 	file    *pagefile.File
+	keys    *crypt.Keyring
 	store   *pagestore.Store
 	id      pagefile.Identity
 	err     error // why it can't be served
@@ -139,8 +141,8 @@ func (r *recovery) scan() error {
 		r.segments[f.segment] = f
 		// The new page file of a checkpoint that a crash interrupted.
 		_ = h.o.FS.Remove(filepath.Join(dir, name, newPagesName))
-		f.file, f.err = h.openPages(filepath.Join(dir, name))
-		if errors.Is(f.err, ErrNewerFormat) {
+		f.file, f.keys, f.err = h.openPages(f.segment)
+		if errors.Is(f.err, ErrNewerFormat) || errors.Is(f.err, ErrNoKey) || errors.Is(f.err, ErrNoProvider) || errors.Is(f.err, ErrWrongKey) {
 			return f.err
 		}
 		if f.err != nil {
@@ -160,7 +162,7 @@ func (r *recovery) store(f *found) {
 	if f.file != nil {
 		base = f.file.Newest()
 	}
-	f.store = r.h.openStore(f.segment, f.id, base, 0)
+	f.store = r.h.openStore(f.segment, f.id, base, 0, f.keys)
 }
 
 // apply takes one record of the log.
@@ -174,7 +176,7 @@ func (r *recovery) apply(pos Position, seg SegmentID, rec []byte) error {
 		return nil
 	}
 	if f.store == nil {
-		head, err := record.Decode(rec)
+		head, err := record.PlaceOf(rec)
 		if err != nil {
 			f.err = fmt.Errorf("log position %d: %w", pos, err)
 			return nil
@@ -186,6 +188,8 @@ func (r *recovery) apply(pos Position, seg SegmentID, rec []byte) error {
 	switch {
 	case errors.Is(err, record.ErrNewerVersion):
 		return &NewerFormatError{fmt.Sprintf("log position %d", pos), uint32(rec[1]), record.Version}
+	case errors.Is(err, ErrNoProvider), errors.Is(err, ErrWrongKey), errors.Is(err, ErrNoKey):
+		return err // and not a database that is damaged
 	case err != nil:
 		f.err = err
 		f.store.Fail(err)
@@ -205,10 +209,10 @@ func (r *recovery) relieve(f *found) error {
 		return nil
 	}
 	db := r.h.newDB(f.segment, f.id, "", time0)
-	db.file = f.file
+	db.file, db.kept = f.file, f.keys
 	db.store.Store(f.store)
 	err := db.checkpoint(context.Background())
-	f.file = db.file
+	f.file, f.keys = db.file, db.kept
 	if err != nil {
 		return fmt.Errorf("during recovery: %w", err)
 	}
@@ -227,13 +231,13 @@ func (r *recovery) take(db *DB) *found {
 		if f.err == nil {
 			r.store(f)
 		} else {
-			f.store = r.h.openStore(db.segment, db.ident(), pagefile.Empty(), 0)
+			f.store = r.h.openStore(db.segment, db.ident(), pagefile.Empty(), 0, nil)
 		}
 	}
 	if f.id != db.ident() {
 		f.err = errors.Join(f.err, fmt.Errorf("%w: the folder of segment %d holds database %s", pagestore.ErrForeign, db.segment, f.id.Database))
 	}
-	db.file = f.file
+	db.file, db.kept = f.file, f.keys
 	db.store.Store(f.store)
 	if f.err != nil {
 		f.store.Fail(f.err)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/bop-platform/bop/modules/sqlite/internal/pagefile"
@@ -77,6 +78,9 @@ func (h *Host) openRegistry(ctx context.Context, r *recovery) error {
 	if db.refused != nil {
 		err = h.inspect(ctx, read)
 	} else {
+		if err := h.protectRegistry(ctx); err != nil {
+			return err
+		}
 		err = h.transact(ctx, func(c *sqlite3.Conn) error {
 			if err := c.Exec(registrySchema); err != nil {
 				return err
@@ -261,6 +265,9 @@ func (h *Host) create(ctx context.Context, name, state string) (*DB, error) {
 		}
 		return nil, err
 	}
+	if err := h.protectRegistry(ctx); err != nil {
+		return nil, err
+	}
 	id, created := newIdentity(), time.Now()
 	var segment SegmentID
 	err := h.transact(ctx, func(c *sqlite3.Conn) error {
@@ -276,7 +283,24 @@ func (h *Host) create(ctx context.Context, name, state string) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return h.ensure(registryRow{segment: segment, identity: id, name: name, created: created}), nil
+	db := h.ensure(registryRow{segment: segment, identity: id, name: name, created: created})
+	if h.o.Keys != nil {
+		if err := db.protect(ctx); err != nil {
+			return nil, errors.Join(fmt.Errorf("giving it a key: %w", err), h.drop(context.WithoutCancel(ctx), db))
+		}
+	}
+	return db, nil
+}
+
+// protectRegistry makes sure that the names of databases are never written in the clear if there are keys.
+func (h *Host) protectRegistry(ctx context.Context) error {
+	if h.o.Keys == nil || h.registry.Encrypted() {
+		return nil
+	}
+	if err := h.registry.protect(ctx); err != nil {
+		return fmt.Errorf("giving the system database a key: %w", err)
+	}
+	return nil
 }
 
 // ensure starts a database that the registry names, if it isn't there.
@@ -292,7 +316,7 @@ func (h *Host) ensure(row registryRow) *DB {
 			h.o.Logger.Error("database is out of service", "database", row.name, "error", f.err)
 		}
 	} else {
-		db.store.Store(h.openStore(row.segment, row.identity, pagefile.Empty(), 0))
+		db.store.Store(h.openStore(row.segment, row.identity, pagefile.Empty(), 0, nil))
 	}
 	h.start(db)
 	h.mu.Lock()
@@ -370,7 +394,13 @@ func (h *Host) remove(seg SegmentID) {
 	dir := h.segmentDir(seg)
 	names, _ := h.o.FS.ReadDir(dir)
 	for _, name := range names {
-		_ = h.o.FS.Remove(filepath.Join(dir, name))
+		if name != keysName {
+			_ = h.o.FS.Remove(filepath.Join(dir, name))
+		}
+	}
+	// A page file that a crash leaves behind must find its keys.
+	if slices.Contains(names, keysName) && h.o.FS.SyncDir(dir) == nil {
+		_ = h.o.FS.Remove(filepath.Join(dir, keysName))
 	}
 	_ = h.o.FS.Remove(dir)
 }

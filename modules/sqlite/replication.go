@@ -123,7 +123,7 @@ func (db *DB) rename0(rec []byte) bool {
 	}
 	id := db.ident()
 	id.Database, id.Lineage = r.Database, r.Lineage
-	db.replace(id, nil)
+	db.replace(id, nil, nil)
 	return true
 }
 
@@ -180,8 +180,12 @@ func (h *Host) prepareRegistry(epoch uint64) {
 	defer cancel()
 	h.ddl.Lock()
 	defer h.ddl.Unlock()
+	if err := h.protectRegistry(ctx); err != nil && h.standing() == nil {
+		h.o.Logger.Error("the system database stays in the clear until the next leader tries", "epoch", epoch, "error", err)
+		return
+	}
 	todo := false
-	if h.registry.current().Heads().Committed.TXID == 0 {
+	if h.registry.current().Heads().Committed.Pages == 0 {
 		todo = true
 	} else if err := h.inspect(ctx, func(c *sqlite3.Conn) error {
 		return query(c, `SELECT 1 FROM databases WHERE state = 'importing'`, func(*sqlite3.Stmt) error {
@@ -208,7 +212,7 @@ func (h *Host) prepareRegistry(epoch uint64) {
 // reconcile makes the databases those that the registry names. Of a replicated log it is called after each change of the
 // registry, and may not wait for the log.
 func (h *Host) reconcile(ctx context.Context) error {
-	if h.registry.current().Heads().Committed.TXID == 0 {
+	if h.registry.current().Heads().Committed.Pages == 0 {
 		return nil
 	}
 	var rows []registryRow

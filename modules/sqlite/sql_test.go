@@ -211,11 +211,12 @@ func TestTemporaryTables(t *testing.T) {
 	h := open(t, sqlite.Options{Dir: t.TempDir(), TempMemory: 8 << 10})
 	db := create(t, h, "d")
 	c := connect(t, db)
+	created := db.Heads().Executed // an encrypted one begins with its keys
 	sqlExec(t, c, `PRAGMA temp_store = file; PRAGMA temp.cache_size = 10; CREATE TEMP TABLE x AS SELECT randomblob(3000) AS b FROM `+fmt.Sprintf(series, 300))
 	sqlExec(t, c, `BEGIN; DELETE FROM x; ROLLBACK; CREATE TEMP TABLE y AS SELECT b FROM x ORDER BY b DESC`)
 	wantText(t, c.Raw(), `SELECT count(*), sum(length(b)) FROM y`, "300,900000")
 	wantText(t, c.Raw(), `SELECT count(*) FROM main.sqlite_schema`, "0")
-	if db.Heads().Executed != 0 {
+	if db.Heads().Executed > created {
 		t.Fatal("temporary tables went to the log")
 	}
 	p := db.Pool()

@@ -138,3 +138,27 @@ func (c *Cache) drop(k cacheKey) {
 	}
 	s.mu.Unlock()
 }
+
+// has tells whether something is there, without using it.
+func (c *Cache) has(k cacheKey) bool {
+	s := c.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.at[k]
+	return ok
+}
+
+// move keeps what is there under another key.
+func (c *Cache) move(from, to cacheKey) {
+	s := c.shard(from)
+	s.mu.Lock()
+	i, ok := s.at[from]
+	var data []byte
+	if ok {
+		data = s.ring[i].data
+	}
+	s.mu.Unlock()
+	if ok {
+		c.put(to, data)
+	}
+}

@@ -2,8 +2,6 @@ package pagefile
 
 import (
 	"fmt"
-	"math"
-	"slices"
 
 	"github.com/bop-platform/bop/modules/sqlite/internal/page"
 )
@@ -15,6 +13,7 @@ const writeBuffer = 1 << 20
 type Checkpoint struct {
 	f       *File
 	old     *Tree
+	bucket  Bucket
 	changes []change // ascending
 	taken   []uint32
 	skipped []uint32 // suspect slots that were passed over
@@ -39,7 +38,7 @@ func (f *File) Checkpoint() (*Checkpoint, error) {
 		}
 	}
 	f.reclaim()
-	return &Checkpoint{f: f, old: f.tree}, nil
+	return &Checkpoint{f: f, old: f.tree, bucket: f.tree.bucket}, nil
 }
 
 // survey walks the trees of both headers to find the slots that are in use.
@@ -82,6 +81,11 @@ func (f *File) reclaim() {
 		headers = f.older.generation
 	}
 	f.space.release(headers, oldest, func(slot uint32) { f.cache.drop(cacheKey{f.number, slot}) })
+	f.used.Store(f.space.count)
+	if f.sealedFrom > 0 && min(headers, oldest) >= f.sealedFrom {
+		f.mixed.Store(false)
+		f.sealedFrom = 0
+	}
 }
 
 // Put writes page no into a free slot. Pages come in ascending order. If keep is set, data goes to the cache as it is
@@ -93,7 +97,7 @@ func (c *Checkpoint) Put(no uint32, data []byte, sum uint64, keep bool) error {
 	c.last = no
 	e := entry{sum: sum}
 	if sum != 0 || !page.Zero(data) {
-		slot, err := c.write(data)
+		slot, err := c.write(data, slotPage, no, sum)
 		if err != nil {
 			return err
 		}
@@ -108,7 +112,8 @@ func (c *Checkpoint) Put(no uint32, data []byte, sum uint64, keep bool) error {
 	return nil
 }
 
-func (c *Checkpoint) write(data []byte) (uint32, error) {
+// write puts a page or node into a free slot.
+func (c *Checkpoint) write(data []byte, kind byte, number uint32, sum uint64) (uint32, error) {
 	slot := c.f.space.alloc()
 	for c.f.suspect[slot] {
 		// The slot may belong to a tree that is on disk although its header's sync failed.
@@ -116,13 +121,13 @@ func (c *Checkpoint) write(data []byte) (uint32, error) {
 		slot = c.f.space.alloc()
 	}
 	c.taken = append(c.taken, slot)
-	if slot != c.next || len(c.buf)+len(data) > writeBuffer {
+	if slot != c.next || len(c.buf)+int(c.f.stride) > writeBuffer {
 		if err := c.flush(); err != nil {
 			return 0, err
 		}
 		c.start, c.next = slot, slot
 	}
-	c.buf = append(c.buf, data...)
+	c.buf = c.f.appendSlot(c.buf, data, kind, number, sum)
 	c.next++
 	return slot, nil
 }
@@ -131,7 +136,7 @@ func (c *Checkpoint) flush() error {
 	if len(c.buf) == 0 {
 		return nil
 	}
-	off := slotOffset(c.start, c.f.size)
+	off := slotOffset(c.start, c.f.stride)
 	_, err := c.f.f.WriteAt(c.buf, off)
 	c.buf = c.buf[:0]
 	if err != nil {
@@ -170,7 +175,7 @@ func (c *Checkpoint) Commit(state page.State, logPos uint64) (*Tree, error) {
 
 func (c *Checkpoint) commit(state page.State, logPos uint64) (*Tree, error) {
 	f := c.f
-	t := &Tree{State: state, LogPos: logPos, f: f, generation: f.nextGeneration()}
+	t := &Tree{State: state, LogPos: logPos, f: f, generation: f.nextGeneration(), bucket: c.bucket}
 	if err := c.build(t); err != nil {
 		return nil, err
 	}
@@ -204,9 +209,14 @@ func (f *File) nextGeneration() uint64 { return f.tree.generation + 1 }
 
 // writeHeader replaces the header that is not current.
 func (f *File) writeHeader(t *Tree) error {
-	h := header{id: f.id, generation: t.generation, state: t.State, logPos: t.LogPos, root: t.root, levels: t.levels}
+	blocks := f.blocks.Load()
+	if !f.Sealable() {
+		blocks = nil
+	}
+	h := header{id: f.id, generation: t.generation, state: t.State, logPos: t.LogPos, root: t.root, levels: t.levels,
+		stride: f.stride, mixed: blocks != nil && f.mixed.Load(), bucket: t.bucket}
 	off := int64(1-f.place) * headerStride
-	if _, err := f.f.WriteAt(h.encode(), off); err != nil {
+	if _, err := f.f.WriteAt(h.encode(blocks), off); err != nil {
 		return fmt.Errorf("writing the header of %s: %w", f.name, err)
 	}
 	if err := f.f.Sync(); err != nil {
@@ -225,7 +235,7 @@ func (f *File) publish(t *Tree) {
 	f.trees[t] = true
 	f.mu.Unlock()
 	if old.generation > 0 {
-		f.older = &Tree{State: old.State, LogPos: old.LogPos, f: f, generation: old.generation, root: old.root, levels: old.levels}
+		f.older = &Tree{State: old.State, LogPos: old.LogPos, f: f, generation: old.generation, root: old.root, levels: old.levels, bucket: old.bucket}
 	}
 	old.Release()
 	f.reclaim()
@@ -243,7 +253,7 @@ func (f *File) Repeat() error {
 			return err
 		}
 	}
-	n := &Tree{State: t.State, LogPos: t.LogPos, f: f, generation: f.nextGeneration(), root: t.root, levels: t.levels}
+	n := &Tree{State: t.State, LogPos: t.LogPos, f: f, generation: f.nextGeneration(), root: t.root, levels: t.levels, bucket: t.bucket}
 	if err := f.writeHeader(n); err != nil {
 		return err
 	}
@@ -259,7 +269,7 @@ func (f *File) shrink() {
 	if err != nil {
 		return
 	}
-	want := slotOffset(last+1, f.size)
+	want := slotOffset(last+1, f.stride)
 	if have-want < max(1<<20, have/4) {
 		return
 	}
@@ -267,142 +277,4 @@ func (f *File) shrink() {
 	if f.f.Truncate(want) == nil {
 		f.space.slots = last
 	}
-}
-
-// build writes the nodes of t from c.old and the changes.
-func (c *Checkpoint) build(t *Tree) error {
-	fan := fanout(c.f.size)
-	t.levels = levelsFor(t.State.Pages, fan)
-	for _, ch := range c.changes {
-		if ch.index >= t.State.Pages {
-			return fmt.Errorf("checkpoint: page %d is beyond the end", ch.index+1)
-		}
-	}
-	changes := c.changes
-	before, after := c.old.State.Pages, t.State.Pages
-	for level := range max(t.levels, c.old.levels) {
-		nodesBefore := uint32(0)
-		if level < c.old.levels {
-			nodesBefore = ceilDiv(before, fan)
-		}
-		nodesAfter := ceilDiv(after, fan)
-		if level >= t.levels {
-			nodesAfter = 0
-		}
-		up, err := c.buildLevel(level, changes, nodesBefore, nodesAfter, before, after)
-		if err != nil {
-			return err
-		}
-		if level+1 == t.levels {
-			switch {
-			case len(up) > 0:
-				t.root = up[0].entry
-			case level < c.old.levels:
-				if t.root, err = c.old.nodeRef(level, 0); err != nil {
-					return err
-				}
-			}
-		}
-		if level+1 == c.old.levels && t.levels > c.old.levels && (len(up) == 0 || up[0].index != 0) {
-			// The old root becomes the first child of a new one.
-			up = slices.Insert(up, 0, change{0, c.old.root})
-		}
-		changes, before, after = up, nodesBefore, nodesAfter
-	}
-	return nil
-}
-
-// buildLevel rewrites the nodes of one level that changed, frees the ones that are gone, and returns what changes in
-// the level above.
-func (c *Checkpoint) buildLevel(level uint32, changes []change, nodesBefore, nodesAfter, before, after uint32) ([]change, error) {
-	fan := fanout(c.f.size)
-	var up []change
-	rewrite := func(index uint32, changes []change) error {
-		n := newNode(c.f.size, level, index)
-		if index < nodesBefore {
-			e, err := c.old.nodeRef(level, index)
-			if err != nil {
-				return err
-			}
-			if e.slot != 0 {
-				old, err := c.f.node(level, index, e)
-				if err != nil {
-					return err
-				}
-				copy(n, old)
-				c.freed = append(c.freed, e.slot)
-			}
-		}
-		for _, ch := range changes {
-			i := ch.index % fan
-			if e := n.entry(i); level == 0 && e.slot != 0 {
-				c.freed = append(c.freed, e.slot)
-			}
-			n.set(i, ch.entry)
-		}
-		for i := range fan {
-			if uint64(index)*uint64(fan)+uint64(i) < uint64(after) {
-				continue
-			}
-			if e := n.entry(i); level == 0 && e.slot != 0 {
-				c.freed = append(c.freed, e.slot)
-			}
-			n.set(i, entry{})
-		}
-		e := entry{}
-		if !n.empty() {
-			slot, err := c.write(n)
-			if err != nil {
-				return err
-			}
-			e = entry{slot, nodeSum(level, index, n)}
-			c.f.cache.put(cacheKey{c.f.number, slot}, n)
-		}
-		up = append(up, change{index, e})
-		return nil
-	}
-	done := uint32(math.MaxUint32)
-	for len(changes) > 0 {
-		index := changes[0].index / fan
-		if index >= nodesAfter {
-			break
-		}
-		k := 1
-		for k < len(changes) && changes[k].index/fan == index {
-			k++
-		}
-		if err := rewrite(index, changes[:k]); err != nil {
-			return nil, err
-		}
-		done = index
-		changes = changes[k:]
-	}
-	if after < before && nodesAfter > 0 && after%fan != 0 && nodesAfter <= nodesBefore && done != nodesAfter-1 {
-		if err := rewrite(nodesAfter-1, nil); err != nil {
-			return nil, err
-		}
-	}
-	for index := nodesAfter; index < nodesBefore; index++ {
-		e, err := c.old.nodeRef(level, index)
-		if err != nil {
-			return nil, err
-		}
-		if e.slot == 0 {
-			continue
-		}
-		c.freed = append(c.freed, e.slot)
-		if level > 0 {
-			continue
-		}
-		n, err := c.f.node(level, index, e)
-		if err != nil {
-			return nil, err
-		}
-		for i := range fan {
-			if e := n.entry(i); e.slot != 0 {
-				c.freed = append(c.freed, e.slot)
-			}
-		}
-	}
-	return up, nil
 }

@@ -10,5 +10,11 @@
 // the loss of the newer header loses nothing, as long as the log still has what came after the older one; Covered says
 // from where the log is needed.
 //
+// Pages that a bucket serves too may leave the file (see Bucket): their entries, or those of whole nodes, say so in place
+// of a slot. What is read of them from the bucket is checked against the entry's checksum, and put into the file again by
+// the next checkpoint.
+//
+// With keys every slot and the headers are sealed; see Seal.
+//
 // The bytes are specified in docs/formats/pagefile.md.
 package pagefile

@@ -2,6 +2,7 @@ package pagefile
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -56,7 +57,7 @@ func checkpoint(f *File, txid page.TXID, pages uint32, changed model) (*Tree, er
 func verify(t *Tree, want model) error {
 	buf := make([]byte, t.State.Size)
 	for no := uint32(1); no <= t.State.Pages; no++ {
-		if err := t.Read(no, buf, 0); err != nil {
+		if err := t.Read(context.Background(), no, buf, 0); err != nil {
 			return err
 		}
 		w := want[no]
@@ -82,7 +83,7 @@ func TestVersionsStayWhatTheyWere(t *testing.T) {
 	for _, size := range []uint32{512, 1024} {
 		t.Run(fmt.Sprintf("with pages of %d", size), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(size), 1))
-			f := Create(handle(t, crashfs.New()), "pages", identity, size, NewCache(100<<10))
+			f := Create(handle(t, crashfs.New()), identity, size, Options{Name: "pages", Cache: NewCache(100 << 10)})
 			defer f.Close()
 			type held struct {
 				t    *Tree
@@ -149,7 +150,7 @@ func TestVersionsStayWhatTheyWere(t *testing.T) {
 }
 
 func TestSlotsAreReused(t *testing.T) {
-	f := Create(handle(t, crashfs.New()), "pages", identity, 512, NewCache(1<<20))
+	f := Create(handle(t, crashfs.New()), identity, 512, Options{Name: "pages", Cache: NewCache(1 << 20)})
 	defer f.Close()
 	r := rand.New(rand.NewPCG(1, 1))
 	var most int64
@@ -185,7 +186,7 @@ func TestAnyCrashLeavesAVersion(t *testing.T) {
 		if err := disk.SyncDir("/d"); err != nil {
 			return err
 		}
-		f := Create(h, "pages", identity, 512, NewCache(1<<20))
+		f := Create(h, identity, 512, Options{Name: "pages", Cache: NewCache(1 << 20)})
 		now := model{}
 		for i := range 6 {
 			changed := model{}
@@ -208,7 +209,7 @@ func TestAnyCrashLeavesAVersion(t *testing.T) {
 			}
 			tree.Release()
 			if i == 3 {
-				if f, err = Open(h, "pages", NewCache(1<<20)); err != nil {
+				if f, err = Open(h, Options{Name: "pages", Cache: NewCache(1 << 20)}); err != nil {
 					return err
 				}
 			}
@@ -235,7 +236,7 @@ func TestAnyCrashLeavesAVersion(t *testing.T) {
 			if acked == 0 {
 				continue // the file need not be there
 			}
-			f, err := Open(handle(t, image), "pages", NewCache(1<<20))
+			f, err := Open(handle(t, image), Options{Name: "pages", Cache: NewCache(1 << 20)})
 			if err != nil {
 				t.Fatalf("operation %d, %v: %v", n, mode, err)
 			}
@@ -266,7 +267,7 @@ func TestAnyCrashLeavesAVersion(t *testing.T) {
 
 func TestEveryFlippedBitOfAFileIsFoundOrWithoutEffect(t *testing.T) {
 	disk := crashfs.New()
-	f := Create(handle(t, disk), "pages", identity, 512, NewCache(1<<20))
+	f := Create(handle(t, disk), identity, 512, Options{Name: "pages", Cache: NewCache(1 << 20)})
 	want := model{}
 	r := rand.New(rand.NewPCG(1, 1))
 	for no := range uint32(50) {
@@ -282,7 +283,7 @@ func TestEveryFlippedBitOfAFileIsFoundOrWithoutEffect(t *testing.T) {
 	size, _ := f.Bytes()
 	for off := int64(0); off < size; off += 13 {
 		disk.Flip("/d/pages", off, uint8(off%8))
-		g, err := Open(handle(t, disk), "pages", NewCache(1<<20))
+		g, err := Open(handle(t, disk), Options{Name: "pages", Cache: NewCache(1 << 20)})
 		if err == nil {
 			tree := g.Newest()
 			if err := verify(tree, want); err != nil && !errors.Is(err, ErrDamaged) {
@@ -320,7 +321,7 @@ func (memory) Close() error                       { return nil }
 
 func FuzzOpen(f *testing.F) {
 	disk := crashfs.New()
-	p := Create(handle(f, disk), "pages", identity, 512, NewCache(1<<20))
+	p := Create(handle(f, disk), identity, 512, Options{Name: "pages", Cache: NewCache(1 << 20)})
 	for i := range 2 {
 		tree, err := checkpoint(p, page.TXID(i+1), 3, model{1: bytes.Repeat([]byte{1}, 512), 3: bytes.Repeat([]byte{3}, 512)})
 		if err != nil {
@@ -339,21 +340,21 @@ func FuzzOpen(f *testing.F) {
 		if len(b) >= headerBytes {
 			copy(b, fixHeader(b[:headerBytes]))
 		}
-		p, err := Open(memory{bytes.NewReader(b)}, "pages", NewCache(1<<20))
+		p, err := Open(memory{bytes.NewReader(b)}, Options{Name: "pages", Cache: NewCache(1 << 20)})
 		if err != nil {
 			return
 		}
 		tree := p.Newest()
 		defer tree.Release()
 		for _, no := range []uint32{1, 2, 3, tree.State.Pages / 2, tree.State.Pages} {
-			_, _, _ = tree.Page(no)
+			_, _, _ = tree.Page(context.Background(), no)
 		}
 	})
 }
 
 func TestTheLogIsNeededFromTheOlderHeaderOn(t *testing.T) {
 	h := handle(t, crashfs.New())
-	f := Create(h, "pages", identity, 512, NewCache(1<<20))
+	f := Create(h, identity, 512, Options{Name: "pages", Cache: NewCache(1 << 20)})
 	expect := func(want uint64) {
 		t.Helper()
 		if got := f.Covered(); got != want {
@@ -369,7 +370,7 @@ func TestTheLogIsNeededFromTheOlderHeaderOn(t *testing.T) {
 		tree.Release()
 		expect(want)
 	}
-	g, err := Open(h, "pages", NewCache(1<<20))
+	g, err := Open(h, Options{Name: "pages", Cache: NewCache(1 << 20)})
 	if err != nil {
 		t.Fatal(err)
 	}

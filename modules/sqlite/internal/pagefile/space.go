@@ -6,6 +6,7 @@ import "math/bits"
 type space struct {
 	used    []uint64 // one bit per slot, bit 0 of word 0 is slot 1
 	slots   uint32   // number of slots in the file
+	count   int64    // of slots that are taken
 	hint    int      // no free slot in words before it
 	waiting []freed
 }
@@ -28,12 +29,18 @@ func (s *space) take(slot uint32) {
 	for w >= len(s.used) {
 		s.used = append(s.used, 0)
 	}
+	if !s.has(slot) {
+		s.count++
+	}
 	s.used[w] |= 1 << ((slot - 1) % 64)
 	s.slots = max(s.slots, slot)
 }
 
 func (s *space) give(slot uint32) {
 	w := int((slot - 1) / 64)
+	if s.has(slot) {
+		s.count--
+	}
 	s.used[w] &^= 1 << ((slot - 1) % 64)
 	s.hint = min(s.hint, w)
 }

@@ -1,9 +1,7 @@
 package pagefile
 
 import (
-	"errors"
-	"fmt"
-	"io"
+	"context"
 
 	"github.com/bop-platform/bop/modules/sqlite/internal/page"
 )
@@ -17,7 +15,8 @@ type Tree struct {
 	generation uint64
 	root       entry
 	levels     uint32
-	refs       int // guarded by f.mu
+	bucket     Bucket // serves what isn't in the file
+	refs       int    // guarded by f.mu
 }
 
 // Empty returns the tree of a database that has no page file yet.
@@ -54,40 +53,50 @@ func (t *Tree) Release() (last bool) {
 }
 
 // Read copies bytes of page no, from offset off in the page, into dst.
-func (t *Tree) Read(no uint32, dst []byte, off int) error {
-	e, err := t.lookup(no)
-	if err != nil {
-		return err
+func (t *Tree) Read(ctx context.Context, no uint32, dst []byte, off int) error {
+	data, _, err := t.Page(ctx, no)
+	if err == nil {
+		copy(dst, data[off:])
 	}
-	if e.slot == 0 {
-		clear(dst)
-		return nil
-	}
-	data, err := t.f.page(no, e)
-	if err != nil {
-		return err
-	}
-	copy(dst, data[off:])
-	return nil
+	return err
 }
 
-// Page returns the bytes of page no, which must not be changed, and its checksum.
-func (t *Tree) Page(no uint32) ([]byte, uint64, error) {
+// Page returns the bytes of page no, which must not be changed, and its checksum. ctx ends the wait for a page that is
+// in the bucket.
+func (t *Tree) Page(ctx context.Context, no uint32) ([]byte, uint64, error) {
 	e, err := t.lookup(no)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, 0, err
-	}
-	if e.slot == 0 {
+	case e.slot == 0:
 		return page.Zeros(t.State.Size), 0, nil
+	case e.slot == inBucket:
+		return t.visit(ctx, no, e)
 	}
 	data, err := t.f.page(no, e)
 	return data, e.sum, err
 }
 
 // Sum returns the checksum of page no without reading it.
-func (t *Tree) Sum(no uint32) (uint64, error) {
+func (t *Tree) Sum(ctx context.Context, no uint32) (uint64, error) {
 	e, err := t.lookup(no)
-	return e.sum, err
+	if err != nil || e.slot != inBucket || e.sum != 0 {
+		return e.sum, err
+	}
+	v, err := t.view()
+	if err != nil {
+		return 0, err
+	}
+	return v.Sum(ctx, no)
+}
+
+// Bucket is the manifest that serves what isn't in the file.
+func (t *Tree) Bucket() Bucket { return t.bucket }
+
+// Here tells whether page no is in the file, or zeros.
+func (t *Tree) Here(no uint32) (bool, error) {
+	e, err := t.lookup(no)
+	return e.slot != inBucket, err
 }
 
 func (t *Tree) lookup(no uint32) (entry, error) {
@@ -102,8 +111,8 @@ func (t *Tree) child(level, index uint32) (entry, error) {
 	fan := fanout(t.State.Size)
 	e := t.root
 	for l := t.levels; l > level; l-- {
-		if e.slot == 0 {
-			return entry{}, nil
+		if !e.here() {
+			return entry{slot: e.slot}, nil // everything below it is like it
 		}
 		// at is the number of the node of level l-1 above the child.
 		at, slot := index, uint32(0)
@@ -137,7 +146,7 @@ func (t *Tree) walk(fn func(slot uint32)) error {
 }
 
 func (t *Tree) walkNode(level, index uint32, e entry, fn func(uint32)) error {
-	if e.slot == 0 {
+	if !e.here() {
 		return nil
 	}
 	fn(e.slot)
@@ -149,7 +158,7 @@ func (t *Tree) walkNode(level, index uint32, e entry, fn func(uint32)) error {
 	for i := range fan {
 		c := n.entry(i)
 		switch {
-		case c.slot == 0:
+		case !c.here():
 		case level == 0:
 			fn(c.slot)
 		default:
@@ -159,33 +168,4 @@ func (t *Tree) walkNode(level, index uint32, e entry, fn func(uint32)) error {
 		}
 	}
 	return nil
-}
-
-// page returns a page from the cache or the disk, checked.
-func (f *File) page(no uint32, e entry) ([]byte, error) {
-	return f.load(e, no, func(b []byte) bool { return page.Sum(no, b) == e.sum })
-}
-
-func (f *File) node(level, index uint32, e entry) (node, error) {
-	return f.load(e, 0, func(b []byte) bool { return nodeSum(level, index, b) == e.sum })
-}
-
-func (f *File) load(e entry, no uint32, intact func([]byte) bool) ([]byte, error) {
-	k := cacheKey{f.number, e.slot}
-	if b := f.cache.get(k); b != nil {
-		return b, nil
-	}
-	b := make([]byte, f.size)
-	off := slotOffset(e.slot, f.size)
-	if _, err := f.f.ReadAt(b, off); err != nil {
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil, &DamageError{f.name, no, off, "the file ends before it"}
-		}
-		return nil, fmt.Errorf("reading %s at offset %d: %w", f.name, off, err)
-	}
-	if !intact(b) {
-		return nil, &DamageError{f.name, no, off, "its checksum does not match"}
-	}
-	f.cache.put(k, b)
-	return b, nil
 }

@@ -1,8 +1,10 @@
 package pagestore
 
 import (
+	"context"
 	"fmt"
 
+	"github.com/bop-platform/bop/modules/sqlite/crypt"
 	"github.com/bop-platform/bop/modules/sqlite/internal/page"
 	"github.com/bop-platform/bop/modules/sqlite/internal/record"
 )
@@ -42,14 +44,23 @@ func (s *Store) apply(pos, epoch uint64, rec []byte) (Applied, error) {
 		s.dropParts()
 		return Old, nil
 	}
-	r, err := record.Decode(rec)
+	p, err := record.PlaceOf(rec)
 	if err != nil {
 		return Passed, fmt.Errorf("log position %d: %w", pos, err)
 	}
-	if r.Database != s.o.Identity.Database || r.Lineage != s.o.Identity.Lineage {
+	if p.Database != s.o.Identity.Database || p.Lineage != s.o.Identity.Lineage {
 		return Passed, fmt.Errorf("log position %d: %w", pos, ErrForeign)
 	}
-	if r.Prev != st.TXID || r.TXID != st.TXID+1 || r.Epoch < st.Epoch || epoch != 0 && r.Epoch != epoch {
+	// Before it is opened: what was proposed on a version that was dropped may be sealed by a key that was dropped with it.
+	if p.TXID != st.TXID+1 || p.Epoch < st.Epoch || epoch != 0 && p.Epoch != epoch {
+		s.dropParts()
+		return Passed, nil
+	}
+	r, err := record.DecodeSealed(rec, s.Keys())
+	if err != nil {
+		return Passed, fmt.Errorf("log position %d: %w", pos, err)
+	}
+	if r.Prev != st.TXID {
 		s.dropParts()
 		return Passed, nil
 	}
@@ -61,14 +72,14 @@ func (s *Store) apply(pos, epoch uint64, rec []byte) (Applied, error) {
 		s.parts.h = r.Header
 	} else {
 		s.dropParts()
-		if st.Size != 0 && r.Size != st.Size && !r.Image {
+		if st.Size != 0 && st.Pages != 0 && r.Size != st.Size && !r.Image {
 			return Passed, fmt.Errorf("log position %d: %w: page size %d instead of %d", pos, ErrDiverged, r.Size, st.Size)
 		}
 		a := &assembly{h: r.Header, checksum: st.Checksum}
 		if r.Image {
 			a.checksum = 0
 		}
-		a.overlay = NewOverlay(s.o.TempDir, s.o.TxnMemory, r.Size, 0)
+		a.overlay = NewOverlay(s.o.Temp, s.o.TxnMemory, r.Size, 0)
 		s.parts = a
 	}
 	if err := s.gather(r, st); err != nil {
@@ -108,7 +119,7 @@ func (s *Store) gather(r *record.Record, st page.State) error {
 		}
 		data := make([]byte, r.Size)
 		if !r.Image && no <= st.Pages {
-			base, sum, err := sn.Page(no, buf)
+			base, sum, err := sn.Page(context.Background(), no, buf)
 			if err != nil {
 				return err
 			}
@@ -135,7 +146,7 @@ func (s *Store) finish(pos uint64, r *record.Record, st page.State) error {
 		}
 		defer sn.Release()
 		for no := r.Commit.Pages + 1; no <= st.Pages; no++ {
-			sum, err := sn.Sum(no)
+			sum, err := sn.Sum(context.Background(), no)
 			if err != nil {
 				return err
 			}
@@ -156,6 +167,13 @@ func (s *Store) finish(pos uint64, r *record.Record, st page.State) error {
 		}
 		changes[i] = change{no, version{sum: page.Sum(no, data), stored: stored}}
 	}
+	var keyring *crypt.Keyring
+	if r.Keyring != nil {
+		var err error
+		if keyring, err = s.o.openKeyring(r.Keyring); err != nil {
+			return fmt.Errorf("the keyring of transaction %d: %w", r.TXID, err)
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.pending) > 0 {
@@ -168,6 +186,9 @@ func (s *Store) finish(pos uint64, r *record.Record, st page.State) error {
 	s.install(changes, next)
 	s.executed = next
 	s.logged += a.bytes
-	s.advance(next, pos)
+	if keyring != nil {
+		s.keys.executed = keyring
+	}
+	s.advance(next, pos, keyring)
 	return nil
 }

@@ -59,7 +59,7 @@ func TestApply(t *testing.T) {
 		}
 		defer sn.Release()
 		b := make([]byte, 3)
-		if err := sn.Read(1, b, 100); err != nil || b[0] != 2 {
+		if err := sn.Read(context.Background(), 1, b, 100); err != nil || b[0] != 2 {
 			t.Fatalf("got %v, %v", b, err)
 		}
 	})

@@ -48,7 +48,7 @@ func (s *Store) arriveOwn(pos, epoch uint64, rec []byte) (own, due bool) {
 	}
 	s.pending[0] = nil
 	s.pending = s.pending[1:]
-	s.advance(p.State, pos)
+	s.advance(p.State, pos, p.keyring)
 	p.rec = nil
 	p.resolve(nil)
 	return true, s.overdue()

@@ -13,11 +13,21 @@ import (
 // chunk is how many pages are looked at before the lock is given up for a moment.
 const chunk = 2048
 
-// Checkpoint writes the committed head into a page file. file returns the page file for a page size: the one the store
-// stands on, or a new one. adopt is called when the checkpoint is durable and before the store stands on it. The result
-// is the number of pages written.
-func (s *Store) Checkpoint(ctx context.Context, file func(size uint32) (*pagefile.File, error), adopt func() error) (pages int, err error) {
-	pages, err = s.checkpoint(ctx, file, adopt)
+// Into is where a checkpoint goes.
+type Into struct {
+	// File returns the page file for a page size: the one the store stands on, or a new one. whole says that all pages are to
+	// be written, and not only those that changed; the checkpoint is made even if none did.
+	File  func(size uint32) (f *pagefile.File, whole bool, err error)
+	Whole bool // File will ask for all pages
+	// Adopt is called when the checkpoint is durable and before the store stands on it.
+	Adopt func() error
+	// Pace is called for each MiB of a whole checkpoint.
+	Pace func(ctx context.Context, done, total int64) error
+}
+
+// Checkpoint writes the committed head into a page file. The result is the number of pages written.
+func (s *Store) Checkpoint(ctx context.Context, into Into) (pages int, err error) {
+	pages, err = s.checkpoint(ctx, into)
 	s.mu.Lock()
 	s.ckptErr = err
 	close(s.room)
@@ -26,13 +36,13 @@ func (s *Store) Checkpoint(ctx context.Context, file func(size uint32) (*pagefil
 	return pages, err
 }
 
-func (s *Store) checkpoint(ctx context.Context, file func(size uint32) (*pagefile.File, error), adopt func() error) (pages int, err error) {
+func (s *Store) checkpoint(ctx context.Context, into Into) (pages int, err error) {
 	var sn Snapshot
 	if err := s.Pin(&sn, false); err != nil {
 		return 0, err
 	}
 	defer sn.Release()
-	if sn.State.TXID == sn.base.State.TXID {
+	if sn.State.TXID == sn.base.State.TXID && !into.Whole || sn.State.Size == 0 {
 		return 0, nil
 	}
 	s.mu.Lock()
@@ -40,13 +50,20 @@ func (s *Store) checkpoint(ctx context.Context, file func(size uint32) (*pagefil
 	began := time.Now()
 	s.mu.Unlock()
 
-	f, err := file(sn.State.Size)
+	f, whole, err := into.File(sn.State.Size)
 	if err != nil {
 		return 0, err
 	}
 	c, err := f.Checkpoint()
 	if err != nil {
 		return 0, err
+	}
+	if whole {
+		if err := s.copyAll(ctx, &sn, c, into.Pace); err != nil {
+			c.Abort()
+			return 0, err
+		}
+		return int(sn.State.Pages), s.commitCheckpoint(c, &sn, into, logged, began)
 	}
 	nos, err := s.changed(ctx, &sn)
 	if err != nil {
@@ -70,18 +87,45 @@ func (s *Store) checkpoint(ctx context.Context, file func(size uint32) (*pagefil
 			return 0, fmt.Errorf("checkpoint: page %d: %w", no, err)
 		}
 	}
+	return len(nos), s.commitCheckpoint(c, &sn, into, logged, began)
+}
+
+// commitCheckpoint makes what was written durable and puts the store on it.
+func (s *Store) commitCheckpoint(c *pagefile.Checkpoint, sn *Snapshot, into Into, logged int64, began time.Time) error {
 	t, err := c.Commit(sn.State, sn.Position)
 	if err != nil {
-		return 0, fmt.Errorf("checkpoint: %w", err)
+		return fmt.Errorf("checkpoint: %w", err)
 	}
-	if err := adopt(); err != nil {
+	if err := into.Adopt(); err != nil {
 		t.Release()
-		return 0, fmt.Errorf("checkpoint: %w", err)
+		return fmt.Errorf("checkpoint: %w", err)
 	}
 	// The snapshot would keep what the checkpoint has just made superfluous.
 	sn.Release()
 	s.rebase(t, logged, began)
-	return len(nos), nil
+	return nil
+}
+
+// copyAll writes every page of a snapshot.
+func (s *Store) copyAll(ctx context.Context, sn *Snapshot, c *pagefile.Checkpoint, pace func(ctx context.Context, done, total int64) error) error {
+	size := int64(sn.State.Size)
+	total := size * int64(sn.State.Pages)
+	buf := make([]byte, size)
+	for no := uint32(1); no <= sn.State.Pages; no++ {
+		data, sum, err := sn.Page(ctx, no, buf)
+		if err == nil {
+			err = c.Put(no, data, sum, false)
+		}
+		if done := int64(no) * size; err == nil && done>>20 != (done-size)>>20 {
+			if err = ctx.Err(); err == nil && pace != nil {
+				err = pace(ctx, done, total)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("checkpoint: page %d: %w", no, err)
+		}
+	}
+	return nil
 }
 
 // changed lists in ascending order the pages that have a version in memory which sn sees.

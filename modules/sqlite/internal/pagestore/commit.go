@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/bop-platform/bop/modules/sqlite/crypt"
 	"github.com/bop-platform/bop/modules/sqlite/internal/page"
 	"github.com/bop-platform/bop/modules/sqlite/internal/record"
 )
@@ -18,7 +19,8 @@ type Pending struct {
 
 	rec     []byte
 	pages   []uint32
-	dropped bool // its versions are gone; guarded by the store's lock
+	keyring *crypt.Keyring // that it brings, nil: none
+	dropped bool           // its versions are gone; guarded by the store's lock
 	done    chan error
 	stored  chan struct{} // closed when the record is on this server's disk; nil: nobody asks
 }
@@ -77,7 +79,7 @@ func (s *Store) Commit(ctx context.Context, sn *Snapshot, o *Overlay, local bool
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotCommitted, err)
 	}
-	b := builder{s: s, sn: sn, o: o, ctx: ctx, epoch: epoch}
+	b := builder{s: s, sn: sn, o: o, ctx: ctx, epoch: epoch, sealer: s.sealer(epoch)}
 	if err := b.build(); err != nil {
 		if errors.Is(err, ErrSerialization) || errors.Is(err, ErrFailed) {
 			return nil, err
@@ -87,10 +89,15 @@ func (s *Store) Commit(ctx context.Context, sn *Snapshot, o *Overlay, local bool
 	if len(b.changes) == 0 && b.state.Pages == sn.State.Pages {
 		return nil, nil
 	}
+	return s.submit(ctx, sn, &b, local)
+}
+
+// submit installs what was built and proposes it.
+func (s *Store) submit(ctx context.Context, sn *Snapshot, b *builder, local bool) (p *Pending, err error) {
 	if err := s.o.Log.Admit(ctx, len(b.rec)); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNotCommitted, err)
 	}
-	p := &Pending{State: b.state, rec: b.rec, done: make(chan error, 1)}
+	p = &Pending{State: b.state, rec: b.rec, keyring: b.keyring, done: make(chan error, 1)}
 	var stored func()
 	if local {
 		p.stored = make(chan struct{})
@@ -111,6 +118,9 @@ func (s *Store) Commit(ctx context.Context, sn *Snapshot, o *Overlay, local bool
 		s.soil()
 		s.install(b.changes, b.state)
 		s.executed = b.state
+		if b.keyring != nil {
+			s.keys.executed = b.keyring
+		}
 		sn.State = b.state // its owner sees what it wrote
 		s.logged += b.bytes + int64(len(b.rec))
 		s.pending = append(s.pending, p)
@@ -136,6 +146,9 @@ func (s *Store) install(changes []change, st page.State) {
 	keep := s.pins()
 	for _, c := range changes {
 		c.txid = st.TXID
+		if s.changes != nil {
+			s.changes[c.no] = st.TXID
+		}
 		chain, ok := s.pages[c.no]
 		if !ok {
 			s.listed = append(s.listed, c.no)
@@ -215,7 +228,7 @@ func (s *Store) acknowledge(p *Pending, pos uint64, err error) {
 	case err == nil && !p.dropped && len(s.pending) > 0 && s.pending[0] == p:
 		s.pending[0] = nil
 		s.pending = s.pending[1:]
-		s.advance(p.State, pos)
+		s.advance(p.State, pos, p.keyring)
 	case err == nil && p.dropped:
 		// What it stood on was dropped, and now it is in the log. Everyone who reads the log finds that it doesn't
 		// follow what came before, and passes over it.
@@ -256,7 +269,7 @@ func (s *Store) acknowledge(p *Pending, pos uint64, err error) {
 
 // follows tells whether a dropped transaction fits on the committed head after all. mu is held.
 func (s *Store) follows(p *Pending) bool {
-	r, err := record.Decode(p.rec)
+	r, err := record.DecodeSealed(p.rec, s.keys.executed)
 	return err == nil && r.Prev == s.committed.TXID && r.Commit.PrevChecksum == s.committed.Checksum && r.Epoch >= s.committed.Epoch
 }
 
@@ -290,6 +303,7 @@ func (s *Store) dropLocked() {
 	}
 	s.pending = nil
 	s.executed = s.committed
+	s.keys.executed = s.keys.committed
 	s.drops = append(s.drops, drop{s.rollback, floor})
 	s.rollback++
 	for _, sn := range s.snaps {
@@ -317,7 +331,9 @@ type builder struct {
 	image   bool
 	bytes   int64 // of the parts that are proposed
 	parts   []chan error
-	rec     []byte // the last part, or the only one
+	rec     []byte           // the last part, or the only one
+	sealer  *crypt.LogSealer // nil: it isn't sealed
+	keyring *crypt.Keyring   // what it brings
 }
 
 func (b *builder) build() error {
@@ -329,7 +345,7 @@ func (b *builder) build() error {
 	if b.o.size%int64(size) != 0 {
 		return fmt.Errorf("the database would be %d bytes, which is no multiple of its page size %d", b.o.size, size)
 	}
-	b.image = old.Size != 0 && old.Size != size
+	b.image = old.Pages != 0 && old.Size != size
 	b.state = page.State{
 		TXID: old.TXID + 1, Epoch: b.epoch, Size: size, Pages: uint32(b.o.size / int64(size)),
 		Checksum: old.Checksum, Time: max(old.Time, time.Now().UnixMicro()),
@@ -349,7 +365,9 @@ func (b *builder) build() error {
 	if err != nil {
 		return err
 	}
-	b.rec = b.w.Finish(record.Commit{Pages: b.state.Pages, PrevChecksum: old.Checksum, Checksum: b.state.Checksum})
+	if b.rec, err = b.seal(b.w.Finish(record.Commit{Pages: b.state.Pages, PrevChecksum: old.Checksum, Checksum: b.state.Checksum})); err != nil {
+		return err
+	}
 	// A part that failed makes the whole fail, so the last one waits for the others.
 	for _, ch := range b.parts {
 		if err := <-ch; err != nil {
@@ -407,7 +425,7 @@ func (b *builder) delta() error {
 		var was []byte
 		var wasSum uint64
 		if no <= old.Pages {
-			if was, wasSum, err = b.sn.Page(no, base); err != nil {
+			if was, wasSum, err = b.sn.Page(b.ctx, no, base); err != nil {
 				return err
 			}
 		}
@@ -421,7 +439,7 @@ func (b *builder) delta() error {
 		}
 	}
 	for no := b.state.Pages + 1; no <= old.Pages; no++ {
-		sum, err := b.sn.Sum(no)
+		sum, err := b.sn.Sum(b.ctx, no)
 		if err != nil {
 			return err
 		}
@@ -436,7 +454,7 @@ func (b *builder) rewrite() error {
 	if b.o.block == 0 {
 		block = int64(b.sn.State.Size)
 	}
-	out := NewOverlay(b.s.o.TempDir, b.s.o.TxnMemory, b.state.Size, 0)
+	out := NewOverlay(b.s.o.Temp, b.s.o.TxnMemory, b.state.Size, 0)
 	defer out.Close()
 	part := make([]byte, min(size, block))
 	for no := uint32(1); no <= b.state.Pages; no++ {
@@ -446,7 +464,7 @@ func (b *builder) rewrite() error {
 			n, in := uint32(off/block)+1, int(off%block)
 			ok, err := b.o.Read(n, part, in)
 			if err == nil && !ok && n <= b.sn.State.Pages {
-				err = b.sn.Read(n, part, in)
+				err = b.sn.Read(b.ctx, n, part, in)
 			} else if !ok {
 				clear(part)
 			}
@@ -478,7 +496,10 @@ func (b *builder) add(no uint32, data, base []byte, v version) error {
 	if b.w.Len() < record.PartBytes {
 		return nil
 	}
-	rec := b.w.Part()
+	rec, err := b.seal(b.w.Part())
+	if err != nil {
+		return err
+	}
 	if err := b.s.o.Log.Admit(b.ctx, len(rec)); err != nil {
 		return err
 	}

@@ -11,8 +11,8 @@ import (
 // Overlay holds what an open transaction wrote, in blocks, above a snapshot. Beyond a budget the blocks go to a
 // temporary file.
 type Overlay struct {
-	dir    string // of temporary files
-	budget int64  // bytes of blocks in memory
+	temp   Temp
+	budget int64 // bytes of blocks in memory
 
 	block  uint32 // bytes per block, the page size at the time of the first write
 	size   int64  // of the database in bytes
@@ -44,8 +44,8 @@ func (b stored) load(buf []byte) ([]byte, error) {
 }
 
 // NewOverlay returns an overlay over a database of size bytes.
-func NewOverlay(dir string, budget int64, block uint32, size int64) *Overlay {
-	return &Overlay{dir: dir, budget: budget, block: block, size: size, blocks: map[uint32]stored{}}
+func NewOverlay(temp Temp, budget int64, block uint32, size int64) *Overlay {
+	return &Overlay{temp: temp, budget: budget, block: block, size: size, blocks: map[uint32]stored{}}
 }
 
 // Size is the size of the database in bytes as the transaction sees it.
@@ -125,7 +125,7 @@ func (o *Overlay) put(no uint32, block []byte) error {
 
 func (o *Overlay) putSpilled(no uint32, block []byte) error {
 	if o.spill == nil {
-		s, err := NewSpill(o.dir)
+		s, err := o.temp.Spill()
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,8 @@
 package pagestore
 
 import (
+	"context"
+
 	"github.com/bop-platform/bop/modules/sqlite/internal/page"
 	"github.com/bop-platform/bop/modules/sqlite/internal/pagefile"
 )
@@ -73,13 +75,13 @@ func (sn *Snapshot) Executed() bool {
 }
 
 // Read copies bytes of page no, from offset at in the page, into dst. A page beyond the end is zeros.
-func (sn *Snapshot) Read(no uint32, dst []byte, at int) error {
+func (sn *Snapshot) Read(ctx context.Context, no uint32, dst []byte, at int) error {
 	v, ok, err := sn.find(no)
 	switch {
 	case err != nil:
 		return err
 	case !ok:
-		return sn.base.Read(no, dst, at)
+		return sn.base.Read(ctx, no, dst, at)
 	case v.spill == nil:
 		copy(dst, v.data[at:])
 		return nil
@@ -88,8 +90,9 @@ func (sn *Snapshot) Read(no uint32, dst []byte, at int) error {
 	return err
 }
 
-// Page returns the bytes of page no, which must not be changed, and its checksum. buf may be used for them.
-func (sn *Snapshot) Page(no uint32, buf []byte) ([]byte, uint64, error) {
+// Page returns the bytes of page no, which must not be changed, and its checksum. buf may be used for them. ctx ends the
+// wait for a page that is in the bucket alone.
+func (sn *Snapshot) Page(ctx context.Context, no uint32, buf []byte) ([]byte, uint64, error) {
 	v, ok, err := sn.find(no)
 	if err != nil {
 		return nil, 0, err
@@ -98,19 +101,19 @@ func (sn *Snapshot) Page(no uint32, buf []byte) ([]byte, uint64, error) {
 		if no > sn.base.State.Pages {
 			return page.Zeros(sn.State.Size), 0, nil
 		}
-		return sn.base.Page(no)
+		return sn.base.Page(ctx, no)
 	}
 	b, err := v.load(buf)
 	return b, v.sum, err
 }
 
 // Sum returns the checksum of page no without reading it.
-func (sn *Snapshot) Sum(no uint32) (uint64, error) {
+func (sn *Snapshot) Sum(ctx context.Context, no uint32) (uint64, error) {
 	v, ok, err := sn.find(no)
 	if err != nil || ok {
 		return v.sum, err
 	}
-	return sn.base.Sum(no)
+	return sn.base.Sum(ctx, no)
 }
 
 // find returns the version of page no in memory, if the snapshot needs one of those. Its bytes stay where they are as

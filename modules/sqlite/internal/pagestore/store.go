@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bop-platform/bop/modules/sqlite/crypt"
 	"github.com/bop-platform/bop/modules/sqlite/internal/page"
 	"github.com/bop-platform/bop/modules/sqlite/internal/pagefile"
 )
@@ -27,7 +28,14 @@ type Log interface {
 type Options struct {
 	Identity pagefile.Identity
 	Log      Log
-	TempDir  string
+	Temp     Temp
+	// Keys is the keyring that the base is sealed by, nil: it is in the clear. OpenKeyring opens one that the log brings, and
+	// KeysChanged is told, without locks, when one is committed; it must not block.
+	Keys        *crypt.Keyring
+	OpenKeyring func(b []byte) (*crypt.Keyring, error)
+	KeysChanged func()
+	// Track says that Changes is asked for.
+	Track bool
 	// Rollback is the first rollback epoch.
 	Rollback uint64
 	// TxnMemory is how many bytes of pages an open transaction keeps in memory.
@@ -74,6 +82,8 @@ type Store struct {
 	ckptErr   error         // how it has ended
 	parts     *assembly
 	pinned    []page.TXID // scratch of pins
+	keys      keys
+	changes   map[uint32]page.TXID // pages that were installed since the bucket's version, and when last; nil: not tracked
 
 	flight flight
 }
@@ -148,10 +158,15 @@ type headWaiter struct {
 
 // New returns a store that stands on base, whose reference it takes over.
 func New(o Options, base *pagefile.Tree) *Store {
-	return &Store{
+	s := &Store{
 		o: o, base: base, pages: map[uint32][]version{}, room: make(chan struct{}),
 		committed: base.State, executed: base.State, position: base.LogPos, rollback: o.Rollback,
+		keys: keys{committed: o.Keys, executed: o.Keys},
 	}
+	if o.Track {
+		s.changes = map[uint32]page.TXID{}
+	}
+	return s
 }
 
 // Identity says whose versions these are.
@@ -280,7 +295,7 @@ func (s *Store) WriterTaken() bool { return s.place.taken() }
 
 // Overlay returns an empty overlay for a transaction on sn.
 func (s *Store) Overlay(sn *Snapshot) *Overlay {
-	return NewOverlay(s.o.TempDir, s.o.TxnMemory, sn.State.Size, int64(sn.State.Size)*int64(sn.State.Pages))
+	return NewOverlay(s.o.Temp, s.o.TxnMemory, sn.State.Size, int64(sn.State.Size)*int64(sn.State.Pages))
 }
 
 // WaitCommitted waits until the committed head has reached txid, as it was seen in rollback epoch epoch. It fails with
@@ -323,9 +338,15 @@ func (s *Store) wasDropped(txid page.TXID, epoch uint64) bool {
 	return false
 }
 
-// advance makes st committed. mu is held.
-func (s *Store) advance(st page.State, pos uint64) {
+// advance makes st committed, with the keyring that it brings, if any. mu is held.
+func (s *Store) advance(st page.State, pos uint64, keyring *crypt.Keyring) {
 	s.committed, s.position = st, pos
+	if keyring != nil {
+		s.keys.committed = keyring
+		if s.o.KeysChanged != nil {
+			defer s.o.KeysChanged()
+		}
+	}
 	if len(s.waiters) == 0 {
 		return
 	}

@@ -308,7 +308,7 @@ func (f *File) ReadAt(b []byte, off int64) (n int, err error) {
 		if !done {
 			if no > sn.State.Pages {
 				clear(part)
-			} else if err := sn.Read(no, part, at); err != nil {
+			} else if err := sn.Read(f.Context, no, part, at); err != nil {
 				return n, f.fail(err, sqlite3.IOERR_CORRUPTFS)
 			}
 		}
@@ -348,7 +348,7 @@ func (f *File) WriteAt(b []byte, off int64) (n int, err error) {
 			clear(dst)
 			return nil
 		}
-		return f.sn.Read(no, dst, 0)
+		return f.sn.Read(f.Context, no, dst, 0)
 	}); err != nil {
 		return 0, f.fail(err, sqlite3.IOERR_WRITE)
 	}

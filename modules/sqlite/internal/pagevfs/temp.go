@@ -10,7 +10,7 @@ import (
 
 // tempFile is a private file: in memory up to a limit, then in a nameless temporary file.
 type tempFile struct {
-	dir   string
+	temp  pagestore.Temp
 	limit int64
 	data  []byte
 	spill *pagestore.Spill
@@ -38,7 +38,7 @@ func (t *tempFile) ReadAt(b []byte, off int64) (n int, err error) {
 func (t *tempFile) WriteAt(b []byte, off int64) (int, error) {
 	end := off + int64(len(b))
 	if t.spill == nil && end > t.limit {
-		s, err := pagestore.NewSpill(t.dir)
+		s, err := t.temp.Spill()
 		if err != nil {
 			return 0, err
 		}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bop-platform/bop/modules/sqlite/internal/pagestore"
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/vfs"
 )
@@ -12,8 +13,8 @@ import (
 type VFS struct {
 	// Main opens a database by the name that SQLite was given.
 	Main func(name string) (*File, error)
-	// TempDir is where temporary files go when they outgrow TempMemory.
-	TempDir string
+	// Temp is where temporary files go when they outgrow TempMemory.
+	Temp pagestore.Temp
 	// TempMemory is how many bytes of a temporary file or journal are kept in memory.
 	TempMemory int64
 }
@@ -30,7 +31,7 @@ func (v *VFS) Open(name string, flags vfs.OpenFlag) (vfs.File, vfs.OpenFlag, err
 	case name == "" || flags&private != 0:
 		// Nobody else ever opens a journal: what it protects against, a crash in the middle of a commit, can't happen
 		// to pages that nobody sees before the commit.
-		return &tempFile{dir: v.TempDir, limit: v.TempMemory}, flags, nil
+		return &tempFile{temp: v.Temp, limit: v.TempMemory}, flags, nil
 	case flags&vfs.OPEN_MAIN_DB == 0:
 		return nil, flags, vfs.SystemError(fmt.Errorf("%w: %q", ErrHostFile, name), sqlite3.CANTOPEN)
 	}

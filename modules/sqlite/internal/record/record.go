@@ -1,5 +1,5 @@
 // Package record writes and reads the records that transactions leave in the log. The bytes are specified in
-// docs/formats/record.md. A transaction is one record, or, when it is large, several parts of which only the last
+// docs/formats/record.md. With keys they are sealed, once, when they are made. A transaction is one record, or, when it is large, several parts of which only the last
 // commits.
 package record
 
@@ -15,8 +15,10 @@ import (
 
 const (
 	magic = 0xB0
-	// Version is the newest format that this package reads, and the one that it writes.
-	Version = 1
+	// Version is the newest format that this package reads.
+	Version = 3
+	// What records are: in the clear, sealed, in the clear with a keyring.
+	plain, sealed, keyed = 1, 2, 3
 
 	flagLast  = 1 << 0
 	flagImage = 1 << 1
@@ -61,9 +63,10 @@ type Commit struct {
 // Record is one decoded part. Its deltas alias the bytes it was decoded from.
 type Record struct {
 	Header
-	Last   bool
-	Commit Commit // of the last part
-	deltas []byte
+	Last    bool
+	Commit  Commit // of the last part
+	Keyring []byte // the database's keyring from this transaction on, nil: as before
+	deltas  []byte
 }
 
 // Writer builds the parts of one transaction. The zero Writer is ready for Begin.
@@ -87,7 +90,7 @@ func (w *Writer) next() {
 	if h.Image {
 		flags |= flagImage
 	}
-	b := append(w.buf[:0], magic, Version, flags)
+	b := append(w.buf[:0], magic, plain, flags)
 	b = append(b, h.Database[:]...)
 	b = binary.LittleEndian.AppendUint64(b, h.Lineage)
 	b = binary.LittleEndian.AppendUint64(b, uint64(h.Time))
@@ -113,21 +116,31 @@ func (w *Writer) Len() int { return len(w.buf) }
 
 // Part ends the part and begins the next. The caller owns the bytes.
 func (w *Writer) Part() []byte {
-	rec := w.seal(nil)
+	rec := w.end(nil, nil)
 	w.next()
 	return rec
 }
 
 // Finish ends the last part. The caller owns the bytes.
-func (w *Writer) Finish(c Commit) []byte { return w.seal(&c) }
+func (w *Writer) Finish(c Commit) []byte { return w.end(&c, nil) }
 
-func (w *Writer) seal(c *Commit) []byte {
+// FinishKeys ends a transaction that changes nothing but the keyring. Such a record is never sealed: it brings what
+// others are opened with.
+func (w *Writer) FinishKeys(c Commit, keyring []byte) []byte {
+	w.buf[1] = keyed
+	return w.end(&c, keyring)
+}
+
+func (w *Writer) end(c *Commit, keyring []byte) []byte {
 	b := binary.AppendUvarint(w.buf, 0)
 	if c != nil {
 		b[2] |= flagLast
 		b = binary.AppendUvarint(b, uint64(c.Pages))
 		b = binary.LittleEndian.AppendUint64(b, c.PrevChecksum)
 		b = binary.LittleEndian.AppendUint64(b, c.Checksum)
+	}
+	if keyring != nil {
+		b = append(binary.AppendUvarint(b, uint64(len(keyring))), keyring...)
 	}
 	w.buf = b
 	rec := make([]byte, len(b), len(b)+crcLen)
@@ -142,6 +155,9 @@ func Decode(b []byte) (*Record, error) {
 	}
 	if b[1] > Version {
 		return nil, fmt.Errorf("%w: %d, and this program reads up to %d", ErrNewerVersion, b[1], Version)
+	}
+	if b[1] == sealed {
+		return nil, fmt.Errorf("%w: it is sealed", ErrCorrupt)
 	}
 	if b[1] == 0 || len(b) < fixedLen+crcLen {
 		return nil, fmt.Errorf("%w: short header", ErrCorrupt)
@@ -181,6 +197,14 @@ func Decode(b []byte) (*Record, error) {
 			return nil, fmt.Errorf("%w: impossible commit", ErrCorrupt)
 		}
 		r.Commit.Pages = uint32(pages)
+	}
+	if b[1] == keyed {
+		if n := in.uvarint(); n <= uint64(len(in.b)) {
+			r.Keyring, in.b = in.b[:n:n], in.b[n:]
+		}
+		if len(r.Keyring) == 0 || !r.Last || len(r.deltas) > 1 {
+			return nil, fmt.Errorf("%w: impossible keyring", ErrCorrupt)
+		}
 	}
 	if in.bad || len(in.b) != 0 {
 		return nil, fmt.Errorf("%w: bytes after its end", ErrCorrupt)

@@ -1,0 +1,76 @@
+package pagestore
+
+import (
+	"context"
+	"slices"
+
+	"github.com/bop-platform/bop/modules/sqlite/internal/page"
+	"github.com/bop-platform/bop/modules/sqlite/internal/pagefile"
+)
+
+// Changed lists in ascending order the pages that were installed after the transaction since, as far as the snapshot has
+// them. It knows of those that came since the store was made, and since Settled was last told of an older one. Pages that
+// came to be and went again may be among them.
+func (s *Store) Changed(sn *Snapshot, since page.TXID) []uint32 {
+	s.mu.RLock()
+	var nos []uint32
+	for no, txid := range s.changes {
+		if txid > since && no <= sn.State.Pages {
+			nos = append(nos, no)
+		}
+	}
+	s.mu.RUnlock()
+	slices.Sort(nos)
+	return nos
+}
+
+// Settled says that nobody will ask for what was changed by transactions up to txid.
+func (s *Store) Settled(txid page.TXID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for no, t := range s.changes {
+		if t <= txid {
+			delete(s.changes, no)
+		}
+	}
+}
+
+// Touch adds pages to what Changed lists, as if the newest transaction had changed them.
+func (s *Store) Touch(nos []uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.changes == nil {
+		return
+	}
+	for _, no := range nos {
+		s.changes[no] = max(s.changes[no], s.committed.TXID)
+	}
+}
+
+// Tree is the tree that the snapshot stands on; it lives as long as the snapshot.
+func (sn *Snapshot) Tree() *pagefile.Tree { return sn.base }
+
+// Upkeep makes a checkpoint that changes where pages are and not what they are, by fn, in the file that the store stands
+// on. It is called by who makes checkpoints. fn tells whether there is something to commit.
+func (s *Store) Upkeep(ctx context.Context, f *pagefile.File, fn func(c *pagefile.Checkpoint) (bool, error)) error {
+	c, err := f.Checkpoint()
+	if err != nil {
+		return err
+	}
+	some, err := fn(c)
+	if err != nil || !some {
+		c.Abort()
+		return err
+	}
+	old := c.Old()
+	t, err := c.Commit(old.State, old.LogPos)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	before := s.base
+	s.base = t
+	s.mu.Unlock()
+	before.Release()
+	return nil
+}
