@@ -491,6 +491,31 @@ func (s *Segments) Replay(ctx context.Context, from uint64, fn func(at raft.Posi
 	}
 }
 
+// ReplaySegment calls fn for each entry in one segment's log from an index on, in order. data is valid during the call.
+func (s *Segments) ReplaySegment(ctx context.Context, id SegmentID, from uint64, fn func(at raft.Position, data []byte) error) error {
+	s.mu.Lock()
+	x := s.list[id]
+	s.mu.Unlock()
+	if x == nil {
+		return nil
+	}
+	f, err := x.feed(ctx, from)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	for {
+		if err := f.next(ctx); errors.Is(err, aof.ErrDamaged) {
+			return &SegmentDamageError{id, err}
+		} else if err != nil || f.done {
+			return err
+		}
+		if err := fn(f.at, f.data); err != nil {
+			return err
+		}
+	}
+}
+
 // SegmentDamageError says which segment's log is damaged. It wraps *aof.DamageError.
 type SegmentDamageError struct {
 	Segment SegmentID

@@ -52,6 +52,7 @@ type proposal struct {
 
 var _ Log = (*AOFLog)(nil)
 var _ HeadLog = (*AOFLog)(nil)
+var _ SegmentLog = (*AOFLog)(nil)
 
 // NewAOFLog makes a Log of an open AOF, which it takes over. All of the AOF's records must be its own.
 func NewAOFLog(l *aof.Log) *AOFLog {
@@ -259,6 +260,16 @@ func (l *AOFLog) Replay(ctx context.Context, from Position, fn func(Position, Se
 		at = next
 	}
 	return errors.Join(damage...)
+}
+
+// ReplaySegment implements SegmentLog. It reads over the records of the other segments.
+func (l *AOFLog) ReplaySegment(ctx context.Context, seg SegmentID, from Position, fn func(Committed) error) error {
+	return l.Replay(ctx, from, func(pos Position, s SegmentID, rec []byte) error {
+		if s != seg {
+			return nil
+		}
+		return fn(Committed{Position: pos, Record: rec})
+	})
 }
 
 func (l *AOFLog) replay(ctx context.Context, from, last aof.Position, fn func(Position, SegmentID, []byte) error) (aof.Position, error) {

@@ -39,8 +39,14 @@ type DB struct {
 	pool    *Pool
 	owner   *actor.PID
 	gone    chan struct{} // closed when the owner is
-	due     atomic.Bool   // a checkpoint is on its way to the owner
-	collect atomic.Bool   // a collection is
+	cold    *cold         // nil: there is no bucket
+	// The uploader of a database that has a bucket.
+	uploader     *actor.PID
+	uploaderGone chan struct{} // closed when it is
+	uploadDue    atomic.Bool   // a tick is on its way to it
+	ticked       atomic.Uint64 // committed transaction at the last tick
+	due          atomic.Bool   // a checkpoint is on its way to the owner
+	collect      atomic.Bool   // a collection is
 
 	store atomic.Pointer[pagestore.Store]
 	dead  atomic.Pointer[error] // why the owner has given up
@@ -186,7 +192,8 @@ func (db *DB) current() *pagestore.Store { return db.store.Load() }
 
 // newDB makes a database whose store is not there yet.
 func (h *Host) newDB(segment SegmentID, id pagefile.Identity, name string, created time.Time) *DB {
-	db := &DB{host: h, segment: segment, identity: id, name: name, created: created, dir: h.segmentDir(segment), gone: make(chan struct{})}
+	db := &DB{host: h, segment: segment, identity: id, name: name, created: created, dir: h.segmentDir(segment), gone: make(chan struct{}),
+		cold: h.coldOf(segment), uploaderGone: make(chan struct{})}
 	db.hooks = pagevfs.Hooks{
 		Waited:     func(d time.Duration) { h.metrics.wait.Record(context.Background(), d.Seconds()) },
 		Committing: db.committing,
@@ -206,6 +213,8 @@ func (h *Host) openStore(segment SegmentID, id pagefile.Identity, base *pagefile
 		Temp:            h.temp(),
 		Keys:            keys,
 		OpenKeyring:     func(b []byte) (*crypt.Keyring, error) { return h.openKeyring(id, b) },
+		Track:           h.o.Cold.Bucket != nil,
+		Full:            h.backlog,
 		KeysChanged:     func() { h.want(segment, false) },
 		TxnMemory:       h.o.TxnMemory,
 		HighWater:       4 * h.o.CheckpointBytes,
@@ -306,6 +315,7 @@ func (h *Host) openPages(segment SegmentID) (*pagefile.File, *crypt.Keyring, err
 		return nil, nil, fmt.Errorf("opening %s: %w", name, err)
 	}
 	o := h.pageOptions(segment)
+	h.coldOf(segment).keyed(keys)
 	if keys != nil {
 		id, err := pagefile.Whose(f, name)
 		if err != nil {
@@ -327,7 +337,12 @@ func (h *Host) openPages(segment SegmentID) (*pagefile.File, *crypt.Keyring, err
 
 // pageOptions are those of a database's page file.
 func (h *Host) pageOptions(segment SegmentID) pagefile.Options {
-	return pagefile.Options{Name: filepath.Join(h.segmentDir(segment), pagesName), Cache: h.cache}
+	o := pagefile.Options{Name: filepath.Join(h.segmentDir(segment), pagesName), Cache: h.cache}
+	if c := h.coldOf(segment); c != nil {
+		o.View = c.view
+		o.Came = func() { h.want(segment, false) }
+	}
+	return o
 }
 
 // Export writes the committed state of the database as an ordinary SQLite file. Writers go on meanwhile.

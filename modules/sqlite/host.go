@@ -52,6 +52,10 @@ type Host struct {
 	wg         sync.WaitGroup
 	damage     []error // of the log; set before Open returns
 
+	life          context.Context // ends when the host is being closed
+	end           context.CancelFunc
+	uploadFailure atomic.Pointer[error] // of the last attempt, nil if it succeeded
+
 	ddl sync.Mutex // one change to the set of databases at a time
 
 	stance    atomic.Pointer[error] // of a replicated log: why nobody may write here
@@ -63,6 +67,7 @@ type Host struct {
 	byName   map[string]*DB
 	segments map[SegmentID]*DB
 	tickets  map[string]*pagevfs.File
+	colds    map[SegmentID]*cold
 	closed   bool
 }
 
@@ -80,8 +85,9 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	h := &Host{
 		o: o, cache: pagefile.NewCache(o.CacheBytes), tracer: o.TracerProvider.Tracer(scope),
 		vfsName: fmt.Sprintf("bop-%d", hosts.Add(1)), closing: make(chan struct{}), system: o.System,
-		byName: map[string]*DB{}, segments: map[SegmentID]*DB{}, tickets: map[string]*pagevfs.File{},
+		byName: map[string]*DB{}, segments: map[SegmentID]*DB{}, tickets: map[string]*pagevfs.File{}, colds: map[SegmentID]*cold{},
 	}
+	h.life, h.end = context.WithCancel(context.Background())
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("opening data folder %s: %w", o.Dir, err)
@@ -121,6 +127,9 @@ func Open(ctx context.Context, o Options) (_ *Host, err error) {
 	}
 	h.wg.Add(1)
 	go h.watch()
+	if h.o.Cold.Bucket != nil {
+		h.wg.Go(h.tick)
+	}
 	return h, nil
 }
 
@@ -231,6 +240,8 @@ func (h *Host) Close(ctx context.Context) error {
 	h.mu.Unlock()
 	close(h.closing)
 	h.wg.Wait()
+	h.lastUpload(ctx)
+	h.end()
 
 	var errs []error
 	dbs := h.all()
@@ -274,10 +285,12 @@ func (h *Host) release() error {
 	if h.unwatch != nil {
 		h.unwatch()
 	}
+	h.end()
 	for _, db := range h.all() {
 		if db.owner == nil {
 			continue
 		}
+		h.stopUploader(db)
 		h.system.Root.Stop(db.owner)
 		<-db.gone
 	}
@@ -285,6 +298,9 @@ func (h *Host) release() error {
 		errs = append(errs, h.log.Close())
 	}
 	for _, db := range h.all() {
+		if db.cold != nil {
+			db.cold.close()
+		}
 		if s := db.current(); s != nil {
 			s.Close()
 		}
@@ -358,6 +374,15 @@ func (h *Host) bySegment(s SegmentID) *DB {
 func (h *Host) start(db *DB) {
 	done := make(chan struct{})
 	h.system.Root.Send(h.supervisor, &spawnOwner{db, done})
+	<-done
+	if db.cold == nil {
+		return
+	}
+	if db.file != nil {
+		db.cold.file.Store(db.file)
+	}
+	done = make(chan struct{})
+	h.system.Root.Send(h.supervisor, &spawnUploader{db, done})
 	<-done
 }
 

@@ -151,6 +151,7 @@ func (db *DB) keep() error {
 		return fmt.Errorf("keeping the keys of database %q: %w", db.Name(), err)
 	}
 	db.kept = k
+	db.cold.keyed(k)
 	if db.file != nil {
 		db.file.Rekey(blocksOf(k, db.Lineage()))
 	}

@@ -187,6 +187,17 @@ func plainConn(t testing.TB) *sqlite3.Conn {
 	return c
 }
 
+// plainFile opens an ordinary SQLite file.
+func plainFile(t testing.TB, name string) *sqlite3.Conn {
+	t.Helper()
+	c, err := sqlite3.OpenFlags(name, sqlite3.OPEN_READONLY)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
 // eventually waits until ok.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()

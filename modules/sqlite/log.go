@@ -78,6 +78,14 @@ type StoredLog interface {
 	ProposeStored(ctx context.Context, seg SegmentID, rec []byte, stored func(), done func(Position, error))
 }
 
+// SegmentLog is a Log that can be read for one segment alone.
+type SegmentLog interface {
+	Log
+	// ReplaySegment calls fn for the committed records of a segment from position from on, in order, up to what is committed
+	// when it is called. A record is valid during the call of fn. It returns the error of fn, ctx's, or *LogDamageError.
+	ReplaySegment(ctx context.Context, seg SegmentID, from Position, fn func(Committed) error) error
+}
+
 // Consistency says what reads may miss.
 type Consistency uint8
 

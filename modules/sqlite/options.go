@@ -28,6 +28,9 @@ type Options struct {
 	// opened. Default: none.
 	Keys crypt.KeyProvider
 
+	// Cold keeps the databases in a bucket too. Default: on this disk alone.
+	Cold Cold
+
 	// CacheBytes is how much of the page files is kept in memory, over all databases. Default: 64 MiB.
 	CacheBytes int64
 	// CheckpointBytes is how many bytes of log, or of page versions in memory, a database collects before it writes
@@ -73,6 +76,7 @@ func (o *Options) setDefaults() {
 	setDefault(&o.TempMemory, 4<<20)
 	setDefault(&o.LockTimeout, 10*time.Second)
 	setDefault(&o.IdleConns, 64)
+	o.Cold.setDefaults()
 	if o.TempDir == "" && own {
 		o.TempDir = filepath.Join(o.Dir, "tmp")
 	}

@@ -48,6 +48,10 @@ type (
 		image io.Reader
 		done  chan<- error
 	}
+	settleNow struct {
+		ctx  context.Context
+		done chan<- error
+	}
 	lastOrders struct { // the host closes: a last checkpoint
 		ctx  context.Context
 		done chan<- error
@@ -64,8 +68,12 @@ type spawnOwner struct {
 type supervisor struct{}
 
 func (supervisor) Receive(ctx actor.Context) {
-	if m, ok := ctx.Message().(*spawnOwner); ok {
+	switch m := ctx.Message().(type) {
+	case *spawnOwner:
 		m.db.owner = ctx.Spawn(actor.PropsFromProducer(func() actor.Actor { return &owner{db: m.db} }))
+		close(m.done)
+	case *spawnUploader:
+		m.db.uploader = ctx.Spawn(actor.PropsFromProducer(func() actor.Actor { return &uploader{db: m.db} }))
 		close(m.done)
 	}
 }
@@ -115,6 +123,8 @@ func (o *owner) Receive(ctx actor.Context) {
 		}
 	case *restoreNow:
 		m.done <- db.restore(m.ctx, m.at, m.image)
+	case *settleNow:
+		m.done <- db.settle(m.ctx)
 	case *lastOrders:
 		err := db.checkpoint(m.ctx)
 		if err == nil {
@@ -161,6 +171,8 @@ func (o *owner) fail(v any, message any) {
 	switch m := message.(type) {
 	case *checkpointNow:
 		m.done <- fmt.Errorf("%w: %w", ErrFailed, cause)
+	case *settleNow:
+		m.done <- fmt.Errorf("%w: %w", ErrFailed, cause)
 	case *lastOrders:
 		m.done <- fmt.Errorf("%w: %w", ErrFailed, cause)
 	case *restoreNow:
@@ -185,8 +197,16 @@ func (db *DB) Checkpoint(ctx context.Context) error {
 // background makes a checkpoint that nobody waits for.
 func (db *DB) background() (ok bool) {
 	err := db.checkpoint(context.Background())
+	if err == nil && db.cold != nil {
+		if cerr := db.settle(db.host.life); cerr != nil && db.host.life.Err() == nil && time.Since(db.complained) > complainAfter {
+			db.complained = time.Now()
+			db.host.o.Logger.Warn("pages can't move between disk and bucket, it is tried again", "database", db.Name(), "error", cerr)
+		}
+	}
 	if err == nil || errors.Is(err, ErrClosed) {
-		db.complained = time.Time{}
+		if db.cold == nil {
+			db.complained = time.Time{}
+		}
 		return true
 	}
 	if time.Since(db.complained) > complainAfter {
@@ -235,7 +255,7 @@ func (db *DB) repeat() error {
 	if err := db.file.Repeat(); err != nil {
 		return err
 	}
-	db.host.log.Checkpointed(db.segment, Position(db.file.Covered()))
+	db.release()
 	return nil
 }
 
@@ -277,9 +297,10 @@ func (db *DB) checkpoint(ctx context.Context) error {
 		}
 		db.file = fresh
 	}
-	if db.file != nil {
-		h.log.Checkpointed(db.segment, Position(db.file.Covered()))
+	if db.cold != nil {
+		db.cold.file.Store(db.file)
 	}
+	db.release()
 	if pages > 0 {
 		h.metrics.checkpoint.Record(ctx, time.Since(start).Seconds())
 		h.o.Logger.Debug("checkpoint", "database", db.Name(), "pages", pages, "took", time.Since(start))

@@ -375,12 +375,19 @@ func (h *Host) detach(db *DB) {
 	h.mu.Unlock()
 	db.pool.close()
 	db.current().Fail(ErrClosed)
+	h.stopUploader(db)
 	h.system.Root.Stop(db.owner)
 	<-db.gone
 }
 
 // retire removes what a database has on disk.
 func (h *Host) retire(db *DB) {
+	if db.cold != nil {
+		db.cold.close()
+		h.mu.Lock()
+		delete(h.colds, db.segment)
+		h.mu.Unlock()
+	}
 	db.current().Close()
 	if db.file != nil {
 		_ = db.file.Close()

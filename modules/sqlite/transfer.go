@@ -33,17 +33,20 @@ func (h *Host) ImportFile(ctx context.Context, name, path string, progress Progr
 
 // Import is ImportFile for the bytes of a SQLite file.
 func (h *Host) Import(ctx context.Context, name string, r io.Reader, progress Progress) (*DB, error) {
-	dir := h.o.TempDir
-	f, err := os.CreateTemp(dir, "spill-import-*")
+	sp, err := h.temp().Spill()
 	if err != nil {
 		return nil, fmt.Errorf("importing database %q: %w", name, err)
 	}
-	defer os.Remove(f.Name())
-	_, err = io.Copy(f, contextReader{ctx, r})
-	if err = errors.Join(err, f.Close()); err != nil {
+	defer sp.Release()
+	n, err := io.Copy(io.NewOffsetWriter(sp, 0), contextReader{ctx, r})
+	if err != nil {
 		return nil, fmt.Errorf("importing database %q: %w", name, err)
 	}
-	return h.ImportFile(ctx, name, f.Name(), progress)
+	db, err := h.take(ctx, name, plainFile{sp, n}, progress)
+	if err != nil {
+		return nil, fmt.Errorf("importing database %q: %w", name, err)
+	}
+	return db, nil
 }
 
 type contextReader struct {
@@ -67,6 +70,14 @@ func (h *Host) importFile(ctx context.Context, name, path string, progress Progr
 		return nil, err
 	}
 	defer src.Close()
+	return h.importConn(ctx, name, src, progress)
+}
+
+// importConn makes a database of another one that is open for reading. ddl is held.
+func (h *Host) importConn(ctx context.Context, name string, src *sqlite3.Conn, progress Progress) (*DB, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
 	if err := checkPlain(ctx, src); err != nil {
 		return nil, err
 	}

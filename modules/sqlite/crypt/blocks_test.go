@@ -171,6 +171,36 @@ func TestTheCacheIsBoundedAndFindsWhatItHas(t *testing.T) {
 	}
 }
 
+func TestACacheKeepsWhatCameLast(t *testing.T) {
+	c := newCache[int](16)
+	for i := range 100 {
+		a := newGCM(make([]byte, KeyBytes))
+		c.put(7, i, a) // all to the same places
+		c.put(7, i, newGCM(make([]byte, KeyBytes)))
+		if c.get(7, i) != a {
+			t.Fatalf("%d isn't there", i)
+		}
+		for j := range i {
+			if there := c.get(7, j) != nil; there != (i-j < ways) {
+				t.Fatalf("after %d, %d is there: %v", i, j, there)
+			}
+		}
+	}
+}
+
+func TestWhatWasInTheBufferDoesntMatter(t *testing.T) {
+	k, same := ringOf(database, 1), ringOf(database, 1)
+	k.draw, same.draw = filled(2), filled(2)
+	dirty := bytes.Repeat([]byte{0xff}, 1000)
+	if a, b := k.Blocks("page", 1).Seal(dirty[:0], []byte("x"), nil), same.Blocks("page", 1).Seal(nil, []byte("x"), nil); !bytes.Equal(a, b) {
+		t.Errorf("block %x, want %x", a, b)
+	}
+	dirty = bytes.Repeat([]byte{0xff}, 1000)
+	if a, b := k.LogSealer(1).Seal(dirty[:0], []byte("x"), nil), same.LogSealer(1).Seal(nil, []byte("x"), nil); !bytes.Equal(a, b) {
+		t.Errorf("record %x, want %x", a, b)
+	}
+}
+
 func TestSealingAndOpeningDontAllocate(t *testing.T) {
 	k := ringOf(database, 1)
 	b, s := k.Blocks("page", 1), k.LogSealer(1)

@@ -52,5 +52,5 @@ func (c *cache[K]) put(hash uint64, key K, aead cipher.AEAD) {
 			return
 		}
 	}
-	c.place(hash, c.next.Add(1)%ways).Store(e)
+	c.place(hash, (c.next.Add(1)-1)%ways).Store(e)
 }

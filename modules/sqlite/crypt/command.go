@@ -28,7 +28,7 @@ func (c *command) String() string {
 	if len(fields) == 0 || !program.MatchString(fields[0]) {
 		return "command"
 	}
-	return "command " + scrub(fields[0])
+	return "command " + shown(fields[0])
 }
 
 var program = regexp.MustCompile(`^[A-Za-z0-9._/-]+$`)
@@ -98,5 +98,25 @@ func (w *bounded) said() string {
 
 var keyLike = regexp.MustCompile(`[A-Za-z0-9+/_=-]{40,}`)
 
-// scrub takes out what may be a key. Long paths without a dot suffer too.
+// scrub takes out of a text whatever may be a key. Long paths suffer too.
 func scrub(s string) string { return keyLike.ReplaceAllString(s, "[hidden]") }
+
+// shown is a word of what the user gave, such as a path, unless it is a key, or has one between slashes or equal signs.
+func shown(s string) string {
+	return keyLike.ReplaceAllStringFunc(s, func(run string) string {
+		starts, ends := []int{0}, []int{len(run)}
+		for i := range len(run) {
+			if run[i] == '/' || run[i] == '=' {
+				starts, ends = append(starts, i+1), append(ends, i)
+			}
+		}
+		for _, from := range starts {
+			for _, to := range ends {
+				if from < to && decodeKey(run[from:to]) != nil {
+					return "[hidden]"
+				}
+			}
+		}
+		return run
+	})
+}

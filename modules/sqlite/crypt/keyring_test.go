@@ -42,7 +42,8 @@ func TestAKeyringComesBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if fmt.Sprint(again.Keys()) != fmt.Sprint(k.Keys()) || again.Generation() != 4 || again.Current() != 3 || again.String() != k.String() {
+		if fmt.Sprint(again.Keys()) != fmt.Sprint(k.Keys()) || again.Generation() != 4 || again.Current() != 3 ||
+			again.String() != k.String() || fmt.Sprintf("%#v", again) != k.String() {
 			t.Errorf("%v, want %v", again, k)
 		}
 		for i, s := range sealed {
@@ -201,6 +202,44 @@ func TestAKeyringIsntPutTogetherFromOthers(t *testing.T) {
 	copy(mixed[len(mixed)-keyringTail:], code[len(code)-keyringTail:])
 	_, err = DecodeKeyring(t.Context(), p, database, mendKeyring(mixed))
 	wantError(t, err, ErrDamaged)
+}
+
+func TestKeyringsThatNobodyWrites(t *testing.T) {
+	p := local(t, GenerateKey("a"))
+	of := func(ids ...uint32) []byte {
+		k := ringOf(database, len(ids))
+		for i, id := range ids {
+			var err error
+			k.keys[i].id = id
+			if k.keys[i], err = k.keys[i].wrap(t.Context(), p, database); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return k.Encode()
+	}
+	if _, err := DecodeKeyring(t.Context(), p, database, of(1, 5)); err != nil {
+		t.Error(err)
+	}
+	fewer, none, name := of(1, 2), of(1), of(1)
+	fewer[12], none[12], name[keyringHead+keyHead] = 1, 0, '\n'
+	old := of(1)
+	old[8] = 0
+	for what, b := range map[string][]byte{
+		"number 0":              of(0),
+		"the same number twice": of(2, 2),
+		"numbers downwards":     of(2, 1),
+		"a key more":            mendKeyring(fewer),
+		"no key":                mendKeyring(none),
+		"an unprintable name":   mendKeyring(name),
+		"version 0":             mendKeyring(old),
+		"much":                  make([]byte, maxKeyring+1),
+	} {
+		_, err := DecodeKeyring(t.Context(), p, database, b)
+		wantError(t, err, ErrDamaged)
+		if _, _, err = PeekKeyring(b); err == nil {
+			t.Errorf("%s: it was read", what)
+		}
+	}
 }
 
 // kms is a provider that fails in its own ways.

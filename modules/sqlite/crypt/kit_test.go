@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"iter"
+	"sync/atomic"
 	"testing"
 )
 
@@ -105,14 +106,14 @@ func wantError(t testing.TB, err error, want ...error) {
 type memFile struct {
 	b             []byte
 	limit         int // bytes, 0 for no limit
-	reads, writes int
+	reads, writes atomic.Int64
 	closed        bool
 }
 
 var errFileFull = errors.New("no room")
 
 func (f *memFile) ReadAt(b []byte, off int64) (int, error) {
-	f.reads++
+	f.reads.Add(1)
 	if off >= int64(len(f.b)) {
 		return 0, io.EOF
 	}
@@ -124,7 +125,7 @@ func (f *memFile) ReadAt(b []byte, off int64) (int, error) {
 }
 
 func (f *memFile) WriteAt(b []byte, off int64) (int, error) {
-	f.writes++
+	f.writes.Add(1)
 	n := len(b)
 	if f.limit > 0 {
 		n = max(min(n, f.limit-int(off)), 0)

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 )
@@ -43,6 +44,22 @@ func TestKeyFiles(t *testing.T) {
 	}
 }
 
+func TestTheExampleInTheFormatsIsAKeyFile(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/formats/crypt.md")
+	if err != nil {
+		t.Skip("the module stands alone")
+	}
+	var example strings.Builder
+	for line := range strings.Lines(string(text)) {
+		if code, ok := strings.CutPrefix(line, "    "); ok && (strings.HasPrefix(code, "#") || strings.HasPrefix(code, "20")) {
+			example.WriteString(code)
+		}
+	}
+	if l := local(t, example.String()); l.current != "2026-07" || len(l.keys) != 2 {
+		t.Error(l)
+	}
+}
+
 func TestTheFormsOfAKeyAreTheSameKey(t *testing.T) {
 	key := bytes.Repeat([]byte{0xfb}, KeyBytes)
 	forms := []string{hex.EncodeToString(key), base64Key, base64.RawURLEncoding.EncodeToString(key)}
@@ -70,6 +87,7 @@ func TestBadKeyFilesAreRefusedByLine(t *testing.T) {
 		"a " + strings.Repeat("x", 64):         "line 1: the second word",
 		"a " + base64Key[:42]:                  "line 1: the second word",
 		"a " + base64Key + "=":                 "line 1: the second word",
+		"a " + strings.Repeat("A", 42) + "B=":  "line 1: the second word", // bits that belong to no byte
 		"a " + base64Key[:42] + "-":            "line 1: the second word",
 		"ä " + hexKey:                          "line 1: the key's name has other",
 		strings.Repeat("x", 65) + " " + hexKey: "line 1: the key's name has 65",

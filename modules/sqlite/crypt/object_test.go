@@ -187,10 +187,26 @@ func TestEveryBitOfAHeaderCounts(t *testing.T) {
 			t.Errorf("bit %d", i)
 		}
 	}
-	newer := bytes.Clone(b[:60])
-	newer[8] = 2
-	_, err := k.OpenObject(mendHeader(newer), lineage, "a", int64(len(b)))
-	wantError(t, err, ErrNewer)
+	for name, c := range map[string]struct {
+		at   int
+		to   byte
+		want error
+	}{
+		"a newer version":                {8, 2, ErrNewer},
+		"version 0":                      {8, 0, ErrDamaged},
+		"no key":                         {12, 0, ErrDamaged},
+		"a missing key":                  {12, 4, ErrNoKey},
+		"chunks of no length":            {18, 0, ErrDamaged},
+		"something in the nothing":       {36, 1, ErrDamaged},
+		"something at the nothing's end": {59, 1, ErrDamaged},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bad := bytes.Clone(b[:60])
+			bad[c.at] = c.to
+			_, err := k.OpenObject(mendHeader(bad), lineage, "a", int64(len(b)))
+			wantError(t, err, c.want)
+		})
+	}
 }
 
 func TestChunksStayWhereTheyAre(t *testing.T) {
@@ -313,6 +329,30 @@ func (w *failingWriter) Write(p []byte) (int, error) {
 		return 0, errFileFull
 	}
 	return len(p), nil
+}
+
+func TestChunksOutOfTurnAreThoseOfTheStream(t *testing.T) {
+	k := ringOf(database, 1)
+	for _, size := range sizes {
+		plain := pattern(size)
+		want := sealed(t, k, "a", plain)
+		again := ringOf(database, 1)
+		again.draw = func(p []byte) { copy(p, want[20:]) }
+		var out bytes.Buffer
+		w, err := again.SealObject(&out, lineage, "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, len(want))
+		copy(got, w.Header())
+		for i := chunks(int64(size)) - 1; i >= 0; i-- {
+			end := min((i+1)*ObjectChunk, int64(size))
+			w.AppendChunk(got[ObjectHeaderBytes+i*sealedChunk:][:0], plain[i*ObjectChunk:end], i, end == int64(size))
+		}
+		if !bytes.Equal(got, want) || out.Len() != ObjectHeaderBytes {
+			t.Errorf("%d bytes become something else", size)
+		}
+	}
 }
 
 func TestAFailedWriteEndsTheObject(t *testing.T) {

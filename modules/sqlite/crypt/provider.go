@@ -41,14 +41,14 @@ func OpenProvider(ctx context.Context, spec string) (KeyProvider, error) {
 	case spec == "" || ok && rest == "" && (kind == "file" || kind == "env" || kind == "command"):
 		return nil, errors.New("keys: none named: give PATH, file:PATH, env:NAME or command:CMD")
 	case ok && kind == "env":
-		s.name, s.read = "environment variable "+scrub(rest), func(context.Context) ([]byte, error) { return readEnv(rest) }
+		s.name, s.read = "environment variable "+shown(rest), func(context.Context) ([]byte, error) { return readEnv(rest) }
 	case ok && kind == "command":
 		c := &command{line: rest, timeout: commandTimeout}
 		s.name, s.read, s.pause = c.String(), c.run, again
 	case ok && kind == "file":
-		s.name, s.read = "file "+scrub(rest), func(context.Context) ([]byte, error) { return readFile(rest) }
+		s.name, s.read = "file "+shown(rest), func(context.Context) ([]byte, error) { return readFile(rest) }
 	default:
-		s.name, s.read = "file "+scrub(spec), func(context.Context) ([]byte, error) { return readFile(spec) }
+		s.name, s.read = "file "+shown(spec), func(context.Context) ([]byte, error) { return readFile(spec) }
 	}
 	if err := s.load(ctx); err != nil {
 		return nil, err
@@ -189,7 +189,7 @@ func readFile(path string) ([]byte, error) {
 		return nil, withoutPath(err)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
-		return nil, fmt.Errorf("its mode %#o lets others than its owner at it: chmod 600 %s", mode, scrub(path))
+		return nil, fmt.Errorf("its mode %#o lets others than its owner at it: chmod 600 %s", mode, shown(path))
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyText+1))
 	if err != nil {

@@ -85,6 +85,7 @@ var (
 	_ sqlite.ReplicatedLog = (*Log)(nil)
 	_ sqlite.HeadLog       = (*Log)(nil)
 	_ sqlite.StoredLog     = (*Log)(nil)
+	_ sqlite.SegmentLog    = (*Log)(nil)
 )
 
 // Open opens a server's part of the log. The group begins to run with Run, or Lead. It owns the transport.

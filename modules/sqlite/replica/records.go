@@ -95,6 +95,13 @@ func (l *Log) Replay(ctx context.Context, from sqlite.Position, fn func(sqlite.P
 	return damage(err)
 }
 
+// ReplaySegment implements sqlite.SegmentLog.
+func (l *Log) ReplaySegment(ctx context.Context, seg sqlite.SegmentID, from sqlite.Position, fn func(sqlite.Committed) error) error {
+	return damage(l.segments.ReplaySegment(ctx, seglog.SegmentID(seg), uint64(from), func(at raft.Position, data []byte) error {
+		return fn(sqlite.Committed{Position: sqlite.Position(at.Index), Epoch: at.Term, Record: data})
+	}))
+}
+
 // damage gives what is lost the name that sqlite knows. Positions of a segment's log are none of the group's: all that
 // is known is that records of that segment are missing.
 func damage(err error) error {

@@ -42,7 +42,7 @@ func (t *Tree) view() (View, error) {
 	if t.f.o.View == nil || t.bucket.Sequence == 0 {
 		return nil, &DamageError{t.f.name, 0, 0, "pages are in a bucket, and there is none"}
 	}
-	return t.f.o.View(t.bucket)
+	return t.f.o.View(t.f.id, t.bucket)
 }
 
 // visit returns a page that is in the bucket, and its checksum.

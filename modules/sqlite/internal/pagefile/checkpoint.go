@@ -32,17 +32,18 @@ type change struct {
 
 // Checkpoint begins a new version on top of the newest one.
 func (f *File) Checkpoint() (*Checkpoint, error) {
-	if f.space == nil {
-		if err := f.survey(); err != nil {
-			return nil, err
-		}
+	if err := f.Survey(); err != nil {
+		return nil, err
 	}
 	f.reclaim()
 	return &Checkpoint{f: f, old: f.tree, bucket: f.tree.bucket}, nil
 }
 
-// survey walks the trees of both headers to find the slots that are in use.
-func (f *File) survey() error {
+// Survey walks the trees of both headers to find the slots that are in use, once. It is for who makes checkpoints.
+func (f *File) Survey() error {
+	if f.space != nil {
+		return nil
+	}
 	s := newSpace()
 	if err := f.tree.walk(s.take); err != nil {
 		return fmt.Errorf("finding the free space of %s: %w", f.name, err)
@@ -65,6 +66,7 @@ func (f *File) survey() error {
 		s.waiting = append(s.waiting, freed{f.tree.generation, only})
 	}
 	f.space = s
+	f.used.Store(s.count)
 	return nil
 }
 
@@ -248,10 +250,14 @@ func (f *File) Repeat() error {
 	if f.older != nil && f.older.LogPos == t.LogPos || t.generation == 0 {
 		return nil
 	}
-	if f.space == nil {
-		if err := f.survey(); err != nil {
-			return err
-		}
+	return f.Again()
+}
+
+// Again writes the newest tree into the other header too: slots that the one before held become free.
+func (f *File) Again() error {
+	t := f.tree
+	if err := f.Survey(); err != nil {
+		return err
 	}
 	n := &Tree{State: t.State, LogPos: t.LogPos, f: f, generation: f.nextGeneration(), root: t.root, levels: t.levels, bucket: t.bucket}
 	if err := f.writeHeader(n); err != nil {

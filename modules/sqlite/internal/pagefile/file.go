@@ -27,7 +27,7 @@ type Options struct {
 	// Blocks seal what is written, and open what was sealed. nil: nothing is.
 	Blocks *crypt.Blocks
 	// View finds what serves the pages that are in the bucket. It is called when one is wanted, and may fail.
-	View func(Bucket) (View, error)
+	View func(Identity, Bucket) (View, error)
 	// Came, if set, is called when pages of the bucket wait to be put into the file: see Checkpoint.Settle.
 	Came func()
 }

@@ -290,7 +290,7 @@ func TestEveryFlippedBitOfAFileIsFoundOrWithoutEffect(t *testing.T) {
 				t.Fatalf("byte %d: %v", off, err)
 			}
 			var d *DamageError
-			if err := verify(tree, want); errors.As(err, &d) && (d.Offset > off || d.Offset+512 <= off) {
+			if err := verify(tree, want); errors.As(err, &d) && (d.Offset > off || d.Offset+int64(f.stride) <= off) {
 				t.Fatalf("byte %d: %v", off, d)
 			}
 			tree.Release()

@@ -93,10 +93,10 @@ func (t *Tree) Sum(ctx context.Context, no uint32) (uint64, error) {
 // Bucket is the manifest that serves what isn't in the file.
 func (t *Tree) Bucket() Bucket { return t.bucket }
 
-// Here tells whether page no is in the file, or zeros.
-func (t *Tree) Here(no uint32) (bool, error) {
+// Local tells whether page no is in the file, or zeros, and its checksum then.
+func (t *Tree) Local(no uint32) (bool, uint64, error) {
 	e, err := t.lookup(no)
-	return e.slot != inBucket, err
+	return e.slot != inBucket, e.sum, err
 }
 
 func (t *Tree) lookup(no uint32) (entry, error) {

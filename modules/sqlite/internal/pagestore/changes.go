@@ -47,6 +47,15 @@ func (s *Store) Touch(nos []uint32) {
 	}
 }
 
+// Local tells whether page no needn't be fetched from the bucket, and its checksum then.
+func (sn *Snapshot) Local(no uint32) (bool, uint64, error) {
+	v, ok, err := sn.find(no)
+	if err != nil || ok {
+		return ok, v.sum, err
+	}
+	return sn.base.Local(no)
+}
+
 // Tree is the tree that the snapshot stands on; it lives as long as the snapshot.
 func (sn *Snapshot) Tree() *pagefile.Tree { return sn.base }
 

@@ -46,6 +46,8 @@ type Options struct {
 	CheckpointBytes int64
 	// Arrives says that the log hands every committed record to Arrive, before it answers a proposal with success.
 	Arrives bool
+	// Full, if set, says why nobody may begin to write, nil: one may.
+	Full func() error
 	// Changed is called, without locks, when a checkpoint is called for; it must not block.
 	Changed func()
 	// Dropped is called, without locks, after speculative versions were dropped.
@@ -262,6 +264,11 @@ func (s *Store) Close() {
 func (s *Store) AcquireWriter(ctx context.Context, timeout time.Duration) error {
 	if err := s.waitForRoom(ctx); err != nil {
 		return err
+	}
+	if s.o.Full != nil {
+		if err := s.o.Full(); err != nil {
+			return err
+		}
 	}
 	return s.place.acquire(ctx, timeout)
 }

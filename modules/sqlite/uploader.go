@@ -1,0 +1,631 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/bop-platform/bop/modules/sqlite/backup"
+	"github.com/bop-platform/bop/modules/sqlite/internal/page"
+	"github.com/bop-platform/bop/modules/sqlite/internal/pageobj"
+	"github.com/bop-platform/bop/modules/sqlite/internal/pagestore"
+	"github.com/bop-platform/bop/modules/sqlite/internal/record"
+)
+
+// Every database has an uploader, an actor that makes the bucket hold what it should as long as this server leads, and
+// looks what others have made it hold as long as it doesn't. It is the only one here that writes to the bucket: snapshots
+// that somebody asks for are messages to it. Under its fence epoch, the leadership's, a deposed one can do no harm.
+const (
+	longestUploadPause = 30 * time.Second
+	pollInterval       = 15 * time.Second
+	expireInterval     = 10 * time.Minute
+)
+
+// Messages of an uploader.
+type (
+	uploadTick  struct{} // look whether something is due
+	snapshotNow struct {
+		ctx  context.Context
+		o    SnapshotOptions
+		done chan<- snapshotDone
+	}
+	uploadNow struct { // bring the bucket up to date
+		ctx  context.Context
+		done chan<- error
+	}
+	withWriter struct { // do something else that only the writer may
+		ctx  context.Context
+		fn   func(ctx context.Context, w *backup.Writer) error
+		done chan<- error
+	}
+)
+
+type snapshotDone struct {
+	o   backup.Object
+	err error
+}
+
+type spawnUploader struct {
+	db   *DB
+	done chan<- struct{}
+}
+
+// uploader is the actor.
+type uploader struct {
+	db     *DB
+	writer *backup.Writer
+	epoch  uint64
+
+	tracked   bool      // the store knows what has changed since the bucket's pages
+	failures  int       // in a row
+	next      time.Time // not before
+	polled    time.Time
+	pages     time.Time // of the last page objects
+	expired   time.Time
+	scheduled time.Time
+	logged    backup.LogRef // the last that was put
+}
+
+// Receive implements actor.Actor.
+func (u *uploader) Receive(ctx actor.Context) {
+	db := u.db
+	switch m := ctx.Message().(type) {
+	case *uploadTick:
+		db.uploadDue.Store(false)
+		if time.Now().Before(u.next) {
+			return
+		}
+		u.note(u.tick(db.host.life))
+	case *snapshotNow:
+		o, err := u.snapshot(m.ctx, m.o)
+		m.done <- snapshotDone{o, err}
+	case *uploadNow:
+		m.done <- u.all(m.ctx)
+	case *withWriter:
+		err := u.lead(m.ctx)
+		if err == nil {
+			err = m.fn(m.ctx, u.writer)
+			u.learn()
+		}
+		m.done <- err
+	case *actor.Stopped:
+		close(db.uploaderGone)
+	}
+}
+
+// note accounts for an attempt, and lets time pass after one that failed.
+func (u *uploader) note(err error) {
+	db := u.db
+	h := db.host
+	if err == nil {
+		if u.failures > 0 {
+			h.o.Logger.Info("the bucket takes what is written again", "database", db.Name())
+		}
+		u.failures, u.next = 0, time.Time{}
+		h.uploadFailure.Store(nil)
+		return
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, ErrNotLeader) || errors.Is(err, ErrClosed) {
+		return
+	}
+	h.uploadFailure.Store(&err)
+	h.metrics.uploadFailures.Add(context.Background(), 1)
+	pause := min(time.Second<<min(u.failures, 10), longestUploadPause)
+	if u.failures == 0 || u.failures%20 == 0 {
+		h.o.Logger.Warn("the bucket doesn't take what is written, it is tried again", "database", db.Name(), "in", pause, "error", err)
+	}
+	u.failures++
+	u.next = time.Now().Add(pause)
+}
+
+// tick does what is due.
+func (u *uploader) tick(ctx context.Context) error {
+	db := u.db
+	if db.host.Writable() != nil {
+		u.writer = nil
+		if time.Since(u.polled) < pollInterval {
+			return nil
+		}
+		u.polled = time.Now()
+		err := db.poll(ctx)
+		db.host.want(db.segment, false) // the owner lets pages leave, and the log go
+		return err
+	}
+	if db.current().Heads().Committed.Pages == 0 || db.Err() != nil {
+		return nil
+	}
+	if err := u.lead(ctx); err != nil {
+		return err
+	}
+	if err := u.upload(ctx, false); err != nil {
+		return err
+	}
+	return u.tidy(ctx)
+}
+
+// lead makes sure that there is a writer of the present leadership.
+func (u *uploader) lead(ctx context.Context) error {
+	db := u.db
+	h := db.host
+	if err := h.Writable(); err != nil {
+		return err
+	}
+	epoch, err := h.log.Epoch()
+	if err != nil {
+		return err
+	}
+	space := db.cold.in(db.ident())
+	if u.writer != nil && u.epoch == epoch && u.writer.Space() == space && u.writer.Stopped() == nil {
+		return nil
+	}
+	w, err := space.Writer(ctx, epoch)
+	if err != nil {
+		return err
+	}
+	if db == h.registry {
+		id := db.ident()
+		if err := backup.StoreRoot(ctx, h.o.Cold.Bucket, backup.Root{System: id.Database, Lineage: id.Lineage, Epoch: epoch, Cluster: h.o.Cold.Node}); err != nil {
+			return err
+		}
+	}
+	u.writer, u.epoch, u.tracked = w, epoch, false
+	u.learn()
+	return nil
+}
+
+// learn tells the rest of the server what the bucket has.
+func (u *uploader) learn() { u.db.cold.learn(u.writer.Manifest()) }
+
+// upload brings the bucket up to date: the log always, pages when they are due or wanted.
+func (u *uploader) upload(ctx context.Context, pages bool) error {
+	db := u.db
+	sn, err := u.pin()
+	if err != nil {
+		return err
+	}
+	defer sn.Release()
+	m := u.writer.Manifest()
+	last, size := reached(m)
+	h := db.host
+	if last == 0 || size != sn.State.Size {
+		o, err := u.putFull(ctx, sn, backup.PurposeUpload, "", nil)
+		if err != nil {
+			return err
+		}
+		return u.commit(ctx, sn, func(m *backup.Manifest) { m.Add(o) })
+	}
+	logs, err := u.putLogs(ctx, m, sn)
+	if err != nil {
+		return err
+	}
+	gap := logs.Last == 0 && newestLog(m) < sn.State.TXID && last < sn.State.TXID
+	due := pages || gap || time.Since(u.pages) >= h.o.Cold.PageInterval || logs.Size >= h.o.Cold.PageBytes || db.cold.sinceLogs(m, last)+logs.Size >= h.o.Cold.PageBytes
+	var o backup.Object
+	if due && last < sn.State.TXID {
+		if o, err = u.putChanges(ctx, sn, last, backup.PurposeUpload, "", nil); err != nil {
+			return err
+		}
+	}
+	if logs.Last == 0 && o.Max == 0 {
+		return nil
+	}
+	return u.commit(ctx, sn, func(m *backup.Manifest) {
+		if logs.Last > 0 {
+			m.AddLog(logs)
+		}
+		if o.Max > 0 {
+			m.Add(o)
+		}
+	})
+}
+
+// commit swaps the manifest and lets the owner make use of it.
+func (u *uploader) commit(ctx context.Context, sn *pagestore.Snapshot, change func(m *backup.Manifest)) error {
+	db := u.db
+	name := db.Name()
+	if err := u.writer.Commit(ctx, func(m *backup.Manifest) error {
+		m.Name = name
+		change(m)
+		return nil
+	}); err != nil {
+		return err
+	}
+	u.learn()
+	m := u.writer.Manifest()
+	if last, _ := reached(m); last > 0 {
+		db.current().Settled(last)
+	}
+	db.host.want(db.segment, false)
+	return nil
+}
+
+// reached is the newest transaction that page objects have, and the page size there; 0: there are none.
+func reached(m *backup.Manifest) (page.TXID, uint32) {
+	chain, err := m.Chain(0)
+	if err != nil || len(chain) == 0 {
+		return 0, 0
+	}
+	last := chain[len(chain)-1]
+	return last.Max, last.State.Size
+}
+
+// newestLog is the newest transaction that log objects have.
+func newestLog(m *backup.Manifest) (t page.TXID) {
+	for i := range m.Logs {
+		t = max(t, m.Logs[i].Last)
+	}
+	return t
+}
+
+// sinceLogs is how many bytes of log the bucket has behind its pages.
+func (c *cold) sinceLogs(m *backup.Manifest, last page.TXID) (n int64) {
+	for i := range m.Logs {
+		if m.Logs[i].First > last {
+			n += m.Logs[i].Size
+		}
+	}
+	return n
+}
+
+// source is a snapshot as what pages are uploaded from.
+type source struct {
+	ctx context.Context
+	sn  *pagestore.Snapshot
+}
+
+func (s source) Page(no uint32, buf []byte) ([]byte, uint64, error) { return s.sn.Page(s.ctx, no, buf) }
+
+// putFull puts all pages.
+func (u *uploader) putFull(ctx context.Context, sn *pagestore.Snapshot, why backup.Purpose, label string, progress Progress) (backup.Object, error) {
+	o, err := u.writer.PutPages(ctx, source{ctx, sn}, nil, 0, backup.PageUpload{
+		Level: backup.LevelFull, Min: 1, State: sn.State, Position: sn.Position, Purpose: why, Label: label, Progress: progress, Anew: u.staleKey(),
+	})
+	if err == nil {
+		u.tracked, u.pages = true, time.Now()
+		u.count(o)
+	}
+	return o, err
+}
+
+// putChanges puts the pages that have changed since a transaction that the bucket's pages have.
+func (u *uploader) putChanges(ctx context.Context, sn *pagestore.Snapshot, since page.TXID, why backup.Purpose, label string, progress Progress) (backup.Object, error) {
+	db := u.db
+	last, _ := reached(u.writer.Manifest())
+	if !u.tracked {
+		if err := u.track(ctx, sn, last); err != nil {
+			return backup.Object{}, err
+		}
+	}
+	nos := db.current().Changed(sn, last)
+	if since < last {
+		// What the bucket's own objects say of the stretch before.
+		more, err := u.changedBefore(ctx, since, last, sn.State.Pages)
+		if err != nil {
+			return backup.Object{}, err
+		}
+		nos = append(nos, more...)
+		slices.Sort(nos)
+		nos = slices.Compact(nos)
+	}
+	if len(nos) == 0 {
+		nos = []uint32{1} // an object has a page, and transactions may change none
+	}
+	o, err := u.writer.PutPages(ctx, source{ctx, sn}, slices.Values(nos), int64(len(nos)), backup.PageUpload{
+		Level: backup.LevelUpload, Min: since + 1, State: sn.State, Position: sn.Position, Purpose: why, Label: label, Progress: progress,
+	})
+	if err == nil {
+		u.pages = time.Now()
+		u.count(o)
+	}
+	return o, err
+}
+
+func (u *uploader) count(o backup.Object) {
+	u.db.host.metrics.uploaded.Add(context.Background(), o.Size+o.Index.Size)
+}
+
+// staleKey tells whether the newest objects are sealed otherwise than new ones would be.
+func (u *uploader) staleKey() bool { return false }
+
+// changedBefore lists the pages that objects of the bucket hold for transactions after since.
+func (u *uploader) changedBefore(ctx context.Context, since, last page.TXID, pages uint32) (nos []uint32, err error) {
+	v, err := u.view(last)
+	if err != nil {
+		return nil, err
+	}
+	defer v.Close()
+	err = v.Changed(ctx, since, func(no uint32) error {
+		if no <= pages {
+			nos = append(nos, no)
+		}
+		return nil
+	})
+	return nos, err
+}
+
+func (u *uploader) view(at page.TXID) (*pageobj.View, error) {
+	db := u.db
+	chain, err := u.writer.Manifest().Chain(at)
+	if err != nil {
+		return nil, err
+	}
+	return pageobj.Open(context.Background(), pageobj.ViewOptions{
+		Bucket: u.writer.Space().Objects(), Keys: db.cold.keyring, Refs: chain, Metrics: &db.host.metrics.bucket, ReadAhead: -1,
+	})
+}
+
+// track finds out what has changed since the bucket's pages, by comparing checksums: the store only knows of what it has
+// seen come. Pages that are in the bucket alone have not.
+func (u *uploader) track(ctx context.Context, sn *pagestore.Snapshot, last page.TXID) error {
+	if last == sn.State.TXID {
+		u.tracked = true
+		return nil
+	}
+	v, err := u.view(last)
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	start := time.Now()
+	var nos []uint32
+	for no := uint32(1); no <= sn.State.Pages; no++ {
+		local, sum, err := sn.Local(no)
+		if err != nil {
+			return err
+		}
+		if !local {
+			continue
+		}
+		have, err := v.Sum(ctx, no)
+		if err != nil {
+			return err
+		}
+		if have != sum || no > v.State().Pages {
+			nos = append(nos, no)
+		}
+	}
+	u.db.current().Touch(nos)
+	u.tracked = true
+	u.db.host.o.Logger.Debug("compared the pages with the bucket's", "database", u.db.Name(), "changed", len(nos), "took", time.Since(start))
+	return nil
+}
+
+// putLogs puts the records of the transactions that the bucket's log lacks, up to the snapshot's. The result is empty if
+// there are none, or if they don't follow any more: then pages have to be put first.
+func (u *uploader) putLogs(ctx context.Context, m *backup.Manifest, sn *pagestore.Snapshot) (backup.LogRef, error) {
+	db := u.db
+	log, ok := db.host.log.(SegmentLog)
+	if !ok {
+		return backup.LogRef{}, nil
+	}
+	at := place{}
+	for i := range m.Logs {
+		if l := &m.Logs[i]; l.Last > at.txid {
+			at = place{txid: l.Last, epoch: l.Epoch, position: Position(l.Position)}
+			if l.Lineage != db.Lineage() {
+				at.position = 0 // of another cluster's log
+			}
+		}
+	}
+	if pages, _ := reached(m); pages > at.txid {
+		// The log begins, or begins again, behind the pages.
+		chain, _ := m.Chain(pages)
+		st := chain[len(chain)-1].State
+		at = place{txid: st.TXID, epoch: st.Epoch}
+		for i := range m.Objects {
+			if o := &m.Objects[i]; o.Max == pages && o.Lineage == db.Lineage() {
+				at.position = Position(o.Position)
+			}
+		}
+	}
+	if at.txid >= sn.State.TXID {
+		return backup.LogRef{}, nil
+	}
+	seq := db.follow(ctx, log, at, sn.State.TXID)
+	next, stop := iter.Pull2(seq)
+	defer stop()
+	first, err, ok := next()
+	if !ok {
+		return backup.LogRef{}, nil // the log here doesn't reach back so far
+	}
+	if err != nil {
+		return backup.LogRef{}, err
+	}
+	ref, err := u.writer.PutLog(ctx, func(yield func(backup.LogRecord, error) bool) {
+		for r, err := first, error(nil); ; {
+			if !yield(r, err) || err != nil {
+				return
+			}
+			if r, err, ok = next(); !ok {
+				return
+			}
+		}
+	})
+	if err == nil {
+		db.host.metrics.uploaded.Add(ctx, ref.Size)
+	}
+	return ref, err
+}
+
+// place is how far a reader of the log has come.
+type place struct {
+	txid     page.TXID
+	epoch    uint64
+	position Position
+	part     uint32 // of the transaction behind txid, as far as it has come
+	partOf   uint64 // its epoch
+}
+
+// logObjectBytes ends a log object; the next one goes on.
+const logObjectBytes = 64 << 20
+
+var errEnough = errors.New("that is all")
+
+// follow reads from the log what was applied after a transaction, up to another: it passes over what everyone passes over.
+// It yields nothing if the log doesn't reach back.
+func (db *DB) follow(ctx context.Context, log SegmentLog, at place, to page.TXID) iter.Seq2[backup.LogRecord, error] {
+	return func(yield func(backup.LogRecord, error) bool) {
+		keys, bytes := db.current().Keys(), 0
+		err := log.ReplaySegment(ctx, db.segment, at.position+1, func(c Committed) error {
+			p, err := record.PlaceOf(c.Record)
+			if err != nil {
+				return fmt.Errorf("log position %d: %w", c.Position, err)
+			}
+			id := db.ident()
+			if p.Database != id.Database || p.Lineage != id.Lineage || p.TXID != at.txid+1 || p.Epoch < at.epoch || c.Epoch != 0 && p.Epoch != c.Epoch {
+				if p.TXID > at.txid+1 && p.Database == id.Database && p.Lineage == id.Lineage && at.part == 0 && p.Epoch == c.Epoch {
+					return errEnough // there is a gap
+				}
+				at.part = 0
+				return nil
+			}
+			if p.Part != 1 && (p.Part != at.part+1 || p.Epoch != at.partOf) {
+				at.part = 0
+				return nil
+			}
+			r, err := record.DecodeSealed(c.Record, keys)
+			if err != nil {
+				return fmt.Errorf("log position %d: %w", c.Position, err)
+			}
+			at.part, at.partOf = p.Part, p.Epoch
+			if p.Last {
+				at = place{txid: p.TXID, epoch: p.Epoch, position: c.Position}
+			}
+			bytes += len(c.Record)
+			if !yield(backup.LogRecord{TXID: p.TXID, Position: uint64(c.Position), Epoch: p.Epoch, Time: r.Time, Last: p.Last, Data: slices.Clone(c.Record)}, nil) {
+				return errEnough
+			}
+			if at.txid >= to || p.Last && bytes > logObjectBytes {
+				return errEnough
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, errEnough) {
+			yield(backup.LogRecord{}, err)
+		}
+	}
+}
+
+// all brings everything that is committed now to the bucket.
+func (u *uploader) all(ctx context.Context) error {
+	if err := u.lead(ctx); err != nil {
+		return err
+	}
+	if u.db.current().Heads().Committed.Pages == 0 {
+		return nil
+	}
+	return u.upload(ctx, true)
+}
+
+// tidy merges small objects, takes the snapshots that are due, and lets go of what isn't needed any more.
+func (u *uploader) tidy(ctx context.Context) error {
+	h := u.db.host
+	if err := u.schedule(ctx); err != nil {
+		return err
+	}
+	if g := backup.NextMerge(u.writer.Manifest(), h.o.Cold.Policy); g != nil {
+		if g.Kind == backup.MergeFull {
+			// From the pages here, of which most needn't be fetched.
+			if err := u.all(ctx); err != nil {
+				return err
+			}
+			if _, err := u.full(ctx, backup.PurposeUpload, "", nil); err != nil {
+				return err
+			}
+		} else if err := u.writer.Merge(ctx, g, backup.MergeOptions{}); err != nil {
+			return err
+		}
+		u.learn()
+		h.want(u.db.segment, false)
+	}
+	if time.Since(u.expired) < expireInterval {
+		return nil
+	}
+	u.expired = time.Now()
+	if _, _, err := u.writer.Expire(ctx, h.o.Cold.Retention); err != nil {
+		return err
+	}
+	if _, err := u.writer.Collect(ctx); err != nil {
+		return err
+	}
+	u.learn()
+	return nil
+}
+
+// full puts all pages as they are now.
+func (u *uploader) full(ctx context.Context, why backup.Purpose, label string, progress Progress) (backup.Object, error) {
+	sn, err := u.pin()
+	if err != nil {
+		return backup.Object{}, err
+	}
+	defer sn.Release()
+	o, err := u.putFull(ctx, sn, why, label, progress)
+	if err != nil {
+		return backup.Object{}, err
+	}
+	return o, u.commit(ctx, sn, func(m *backup.Manifest) { m.Add(o) })
+}
+
+// pin takes a snapshot of the committed head.
+func (u *uploader) pin() (*pagestore.Snapshot, error) {
+	sn := &pagestore.Snapshot{}
+	return sn, u.db.current().Pin(sn, false)
+}
+
+// tick lets the uploaders look what is due.
+func (h *Host) tick() {
+	t := time.NewTicker(h.o.Cold.LogInterval)
+	defer t.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-h.closing:
+			return
+		case <-t.C:
+		}
+		for _, db := range h.all() {
+			// Most databases rest most of the time.
+			now := uint64(db.current().Heads().Committed.TXID)
+			if n%restingTicks != 0 && db.ticked.Load() == now {
+				continue
+			}
+			db.ticked.Store(now)
+			if db.uploader != nil && db.uploadDue.CompareAndSwap(false, true) {
+				h.system.Root.Send(db.uploader, &uploadTick{})
+			}
+		}
+	}
+}
+
+// restingTicks is how seldom a database is looked after that nobody writes to.
+const restingTicks = 10
+
+// lastUpload brings what is committed to the bucket before the host closes, as far as ctx lasts.
+func (h *Host) lastUpload(ctx context.Context) {
+	if h.o.Cold.Bucket == nil || h.Writable() != nil || ctx.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, lastUploadWait)
+	defer cancel()
+	for _, db := range h.all() {
+		if err := db.Upload(ctx); err != nil {
+			h.o.Logger.Warn("the last transactions aren't in the bucket", "database", db.Name(), "error", err)
+			return
+		}
+	}
+}
+
+// lastUploadWait bounds how long a host that closes waits for the bucket.
+const lastUploadWait = 20 * time.Second
+
+// stopUploader ends an uploader, also in the middle of an upload if the host is closed.
+func (h *Host) stopUploader(db *DB) {
+	if db.uploader == nil {
+		return
+	}
+	h.system.Root.Stop(db.uploader)
+	<-db.uploaderGone
+}
