@@ -63,7 +63,8 @@ type DB struct {
 	// Only the owner touches these after the opening.
 	file       *pagefile.File
 	kept       *crypt.Keyring // that is beside the page file
-	complained time.Time      // of checkpoints that fail; zero: none does
+	reseal     reseal
+	complained time.Time // of checkpoints that fail; zero: none does
 
 	cookie atomic.Pointer[cookie]
 }

@@ -52,6 +52,10 @@ type Host struct {
 	wg         sync.WaitGroup
 	damage     []error // of the log; set before Open returns
 
+	adopting     bool      // this opening takes databases over from the bucket
+	adopted      []Adopted // what it has taken over
+	adoptedEpoch uint64    // above every epoch that they have seen
+
 	life          context.Context // ends when the host is being closed
 	end           context.CancelFunc
 	uploadFailure atomic.Pointer[error] // of the last attempt, nil if it succeeded

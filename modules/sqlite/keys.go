@@ -152,8 +152,9 @@ func (db *DB) keep() error {
 	}
 	db.kept = k
 	db.cold.keyed(k)
-	if db.file != nil {
+	if db.file != nil && db.file.Sealable() {
 		db.file.Rekey(blocksOf(k, db.Lineage()))
+		db.beginReseal()
 	}
 	return nil
 }

@@ -52,6 +52,16 @@ func mustKeys(text string) crypt.KeyProvider {
 	return k
 }
 
+// openKeys reads keys from a file.
+func openKeys(t testing.TB, spec string) crypt.KeyProvider {
+	t.Helper()
+	k, err := crypt.OpenProvider(t.Context(), spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
 func tryOpen(t testing.TB, o sqlite.Options) (*sqlite.Host, error) {
 	t.Helper()
 	o = withKeys(o)

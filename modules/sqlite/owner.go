@@ -97,6 +97,10 @@ func (o *owner) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		o.revive(ctx)
+		// Where a change of keys was interrupted.
+		if k := db.kept; k != nil && db.file != nil && db.file.Sealable() && (len(k.Keys()) > 1 || db.file.Mixed()) {
+			db.beginReseal()
+		}
 	case *tryAgain:
 		o.revive(ctx)
 	case *actor.Stopped:
@@ -125,6 +129,8 @@ func (o *owner) Receive(ctx actor.Context) {
 		m.done <- db.restore(m.ctx, m.at, m.image)
 	case *settleNow:
 		m.done <- db.settle(m.ctx)
+	case *resealStep:
+		db.resealSome()
 	case *lastOrders:
 		err := db.checkpoint(m.ctx)
 		if err == nil {

@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/bop-platform/bop/modules/sqlite/backup"
 	"github.com/bop-platform/bop/modules/sqlite/crypt"
 	"github.com/bop-platform/bop/modules/sqlite/internal/pagefile"
 	"github.com/bop-platform/bop/modules/sqlite/internal/pagestore"
@@ -45,6 +46,9 @@ func (h *Host) recover(ctx context.Context) error {
 	if err := r.scan(); err != nil {
 		return err
 	}
+	if err := h.adoptSystem(ctx, r); err != nil {
+		return err
+	}
 	err := h.log.Replay(ctx, 0, r.apply)
 	lost := damages(err)
 	if err != nil && len(lost) == 0 {
@@ -63,6 +67,7 @@ func (h *Host) recover(ctx context.Context) error {
 			epoch = max(epoch, f.store.Heads().Committed.Epoch)
 		}
 	}
+	epoch = max(epoch, h.adoptedEpoch)
 	if h.replicated == nil {
 		if _, err := h.log.Lead(ctx, epoch); err != nil {
 			return err
@@ -222,6 +227,9 @@ func (r *recovery) relieve(f *found) error {
 // take hands a segment over to its database.
 func (r *recovery) take(db *DB) *found {
 	f := r.segments[db.segment]
+	if f == nil && r.h.adopting && db.segment != systemSegment {
+		f = r.adopt(db)
+	}
 	if f == nil {
 		f = &found{segment: db.segment}
 	}
@@ -233,6 +241,9 @@ func (r *recovery) take(db *DB) *found {
 		} else {
 			f.store = r.h.openStore(db.segment, db.ident(), pagefile.Empty(), 0, nil)
 		}
+	}
+	if f.id != db.ident() && r.h.inherits(f, db.ident()) {
+		db.identify(f.id)
 	}
 	if f.id != db.ident() {
 		f.err = errors.Join(f.err, fmt.Errorf("%w: the folder of segment %d holds database %s", pagestore.ErrForeign, db.segment, f.id.Database))
@@ -248,6 +259,22 @@ func (r *recovery) take(db *DB) *found {
 		db.refused = f.doubt
 	}
 	db.stand()
+	return f
+}
+
+// adopt takes a database over from the bucket that the system database names. One that the bucket doesn't have stays out of
+// service.
+func (r *recovery) adopt(db *DB) *found {
+	ctx := r.h.life
+	f, err := r.h.adopt(ctx, db.segment, db.ident(), 0)
+	if errors.Is(err, backup.ErrNoBackup) {
+		r.h.o.Logger.Warn("the bucket has nothing of a database: it was never written to, or not long enough before the loss", "database", db.Name())
+		return nil
+	}
+	if err != nil {
+		return &found{segment: db.segment, id: db.ident(), err: fmt.Errorf("taking it over from the bucket: %w", err)}
+	}
+	r.store(f)
 	return f
 }
 

@@ -105,6 +105,11 @@ func (h *Host) openRegistry(ctx context.Context, r *recovery) error {
 		h.segments[row.segment], h.byName[row.name] = db, db
 		h.mu.Unlock()
 	}
+	if db.refused == nil {
+		if err := h.noteLineages(ctx); err != nil {
+			return fmt.Errorf("noting what was taken over from the bucket: %w", err)
+		}
+	}
 	if db.refused != nil {
 		return nil // nothing is thrown away on the word of a registry that is in doubt
 	}

@@ -184,6 +184,11 @@ func (h *Host) prepareRegistry(epoch uint64) {
 		h.o.Logger.Error("the system database stays in the clear until the next leader tries", "epoch", epoch, "error", err)
 		return
 	}
+	if h.registry.current().Heads().Committed.Pages > 0 {
+		if err := h.noteLineages(ctx); err != nil && h.standing() == nil {
+			h.o.Logger.Error("noting what was taken over from the bucket failed", "epoch", epoch, "error", err)
+		}
+	}
 	todo := false
 	if h.registry.current().Heads().Committed.Pages == 0 {
 		todo = true

@@ -17,6 +17,9 @@ CREATE TABLE IF NOT EXISTS entries (
 	PRIMARY KEY (space, key)
 ) STRICT, WITHOUT ROWID`
 
+// System is the system database. It is an ordinary database that no list shows.
+func (h *Host) System() *DB { return h.registry }
+
 // Put keeps a value of the program's in the system database. nil removes it. On a server that doesn't lead:
 // ErrNotLeader.
 func (h *Host) Put(ctx context.Context, space, key string, value []byte) error {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/bop-platform/bop/modules/sqlite/backup"
+	"github.com/bop-platform/bop/modules/sqlite/crypt"
 	"github.com/bop-platform/bop/modules/sqlite/internal/page"
 	"github.com/bop-platform/bop/modules/sqlite/internal/pageobj"
 	"github.com/bop-platform/bop/modules/sqlite/internal/pagestore"
@@ -328,8 +329,15 @@ func (u *uploader) count(o backup.Object) {
 	u.db.host.metrics.uploaded.Add(context.Background(), o.Size+o.Index.Size)
 }
 
-// staleKey tells whether the newest objects are sealed otherwise than new ones would be.
-func (u *uploader) staleKey() bool { return false }
+// staleKey tells whether an object that the newest state needs is sealed otherwise than new ones are.
+func (u *uploader) staleKey() bool {
+	k := u.db.current().Keys()
+	if k == nil {
+		return false
+	}
+	chain, _ := u.writer.Manifest().Chain(0)
+	return slices.ContainsFunc(chain, func(r pageobj.Ref) bool { return r.Header == nil || crypt.ObjectKey(r.Header) != k.Current() })
+}
 
 // changedBefore lists the pages that objects of the bucket hold for transactions after since.
 func (u *uploader) changedBefore(ctx context.Context, since, last page.TXID, pages uint32) (nos []uint32, err error) {
@@ -526,6 +534,11 @@ func (u *uploader) tidy(ctx context.Context) error {
 	h := u.db.host
 	if err := u.schedule(ctx); err != nil {
 		return err
+	}
+	if u.staleKey() {
+		if _, err := u.full(ctx, backup.PurposeUpload, "", nil); err != nil {
+			return err
+		}
 	}
 	if g := backup.NextMerge(u.writer.Manifest(), h.o.Cold.Policy); g != nil {
 		if g.Kind == backup.MergeFull {

@@ -86,6 +86,7 @@ var (
 	_ sqlite.HeadLog       = (*Log)(nil)
 	_ sqlite.StoredLog     = (*Log)(nil)
 	_ sqlite.SegmentLog    = (*Log)(nil)
+	_ sqlite.AtLeastLog    = (*Log)(nil)
 )
 
 // Open opens a server's part of the log. The group begins to run with Run, or Lead. It owns the transport.
@@ -337,17 +338,27 @@ func (l *Log) Lead(ctx context.Context, atLeast uint64) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if i.HardState.Term < atLeast {
-		h := i.HardState
-		h.Term, h.Vote = atLeast, 0
-		if err := l.store.Write([]raft.Update{{Group: Group, HardState: &h}}); err != nil {
-			return 0, fmt.Errorf("beginning a leadership in the log: %w", err)
-		}
+	if err := l.AtLeast(atLeast); err != nil {
+		return 0, err
 	}
 	if err := l.open(ctx, r); err != nil {
 		return 0, err
 	}
 	return l.leading(ctx, max(atLeast, i.HardState.Term))
+}
+
+// AtLeast implements sqlite.AtLeastLog.
+func (l *Log) AtLeast(epoch uint64) error {
+	i, err := l.store.Initial(Group)
+	if err != nil || i.HardState.Term >= epoch {
+		return err
+	}
+	h := i.HardState
+	h.Term, h.Vote = epoch, 0
+	if err := l.store.Write([]raft.Update{{Group: Group, HardState: &h}}); err != nil {
+		return fmt.Errorf("beginning a leadership in the log: %w", err)
+	}
+	return nil
 }
 
 func (l *Log) bound() sqlite.Replica {

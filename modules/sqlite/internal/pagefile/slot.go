@@ -50,6 +50,9 @@ func (f *File) Rekey(blocks *crypt.Blocks) {
 	f.blocks.Store(blocks)
 }
 
+// Mixed tells whether slots in the clear are expected in a file that has keys.
+func (f *File) Mixed() bool { return f.blocks.Load() != nil && f.mixed.Load() }
+
 // page returns a page from the cache or the disk, checked.
 func (f *File) page(no uint32, e entry) ([]byte, error) {
 	return f.load(e, slotPage, no, no, func(b []byte) bool { return page.Sum(no, b) == e.sum })
