@@ -211,9 +211,16 @@ func (c *cold) learn(m *backup.Manifest) {
 		c.newest = m
 	}
 	c.seen = time.Now()
-	for _, l := range m.Logs {
-		if l.Lineage == c.id.Lineage {
-			c.uploaded = max(c.uploaded, Position(l.Position))
+	var last TXID
+	for i := range m.Logs {
+		if l := &m.Logs[i]; l.Lineage == c.id.Lineage {
+			c.uploaded, last = max(c.uploaded, Position(l.Position)), max(last, l.Last)
+		}
+	}
+	// Where the log has a gap it goes on behind the pages.
+	for i := range m.Objects {
+		if o := &m.Objects[i]; o.Lineage == c.id.Lineage && o.Max > last {
+			c.uploaded = max(c.uploaded, Position(o.Position))
 		}
 	}
 }
@@ -237,9 +244,14 @@ func (c *cold) covered(file Position) Position {
 
 // release tells the log what isn't needed any more. It is called by the owner.
 func (db *DB) release() {
-	if db.file != nil {
-		db.host.log.Checkpointed(db.segment, db.cold.covered(Position(db.file.Covered())))
+	if db.file == nil {
+		return
 	}
+	upTo := Position(db.file.Covered())
+	if db.current().Heads().Committed.Pages > 0 { // as long as it is empty nothing of it is brought to the bucket
+		upTo = db.cold.covered(upTo)
+	}
+	db.host.log.Checkpointed(db.segment, upTo)
 }
 
 // keepManifest writes a manifest beside the page file, where a tree that names it finds it.
@@ -307,6 +319,7 @@ func (db *DB) rebase(ctx context.Context) error {
 	if err := space.Pin(ctx, db.host.o.Cold.Node, cmpSequence(db.file.OldestBucket().Sequence, m.Sequence), m); err != nil {
 		return err
 	}
+	db.pinned = time.Now()
 	if err := db.host.keepManifest(ctx, db.segment, space, m); err != nil {
 		return err
 	}
@@ -347,10 +360,24 @@ func (c *cold) stand(chain []pageobj.Ref) {
 
 // settle gives slots to pages that came from the bucket, and takes them from others, so that the page files stay within
 // their bound. It is called by the owner.
-func (db *DB) settle(ctx context.Context) error {
+func (db *DB) settle(ctx context.Context) (err error) {
 	h := db.host
 	if db.file == nil || db.cold == nil {
 		return nil
+	}
+	// The bucket may be slow or away, and checkpoints must not wait for it.
+	if time.Now().Before(db.settleAfter) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleWait)
+	defer cancel()
+	defer func() {
+		if err != nil {
+			db.settleAfter = time.Now().Add(settlePause)
+		}
+	}()
+	if err := db.renewPin(ctx); err != nil {
+		return err
 	}
 	bound := h.o.Cold.LocalBytes
 	if bound > 0 {
@@ -397,6 +424,29 @@ func (db *DB) Settle(ctx context.Context) error {
 	case <-db.gone:
 		return ErrClosed
 	}
+}
+
+// How long the owner waits for the bucket, and leaves it alone afterwards.
+const (
+	settleWait  = 10 * time.Second
+	settlePause = 15 * time.Second
+)
+
+// renewPin keeps the bucket from deleting what the page file stands on.
+func (db *DB) renewPin(ctx context.Context) error {
+	ttl := db.host.o.Cold.PinTTL
+	if ttl <= 0 {
+		ttl = 24 * time.Hour
+	}
+	b := db.file.OldestBucket()
+	if b.Sequence == 0 || time.Since(db.pinned) < ttl/4 {
+		return nil
+	}
+	if err := db.cold.in(db.ident()).Pin(ctx, db.host.o.Cold.Node, b.Sequence, nil); err != nil {
+		return err
+	}
+	db.pinned = time.Now()
+	return nil
 }
 
 // evict lets pages leave until so many bytes are free, or none can leave.

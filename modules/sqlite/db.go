@@ -61,10 +61,12 @@ type DB struct {
 	identity pagefile.Identity
 
 	// Only the owner touches these after the opening.
-	file       *pagefile.File
-	kept       *crypt.Keyring // that is beside the page file
-	reseal     reseal
-	complained time.Time // of checkpoints that fail; zero: none does
+	file   *pagefile.File
+	kept   *crypt.Keyring // that is beside the page file
+	reseal reseal
+	// Of the bucket: when the pin was renewed, and until when the bucket is left alone.
+	pinned, settleAfter time.Time
+	complained          time.Time // of checkpoints that fail; zero: none does
 
 	cookie atomic.Pointer[cookie]
 }

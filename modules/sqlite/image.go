@@ -17,9 +17,12 @@ import (
 // An image of a database is a header of 96 bytes and all its pages in order. docs/formats/image.md has the bytes.
 const (
 	imageMagic   = "BOPDBIMG"
-	imageVersion = 2
+	imageVersion = 3
 	imageHeader  = 96
 	imageName    = "image" // of the sealed object
+
+	// What an image is: all pages in the clear, another one sealed, the pages that the bucket lacks.
+	imageWhole, imageSealed, imageByBucket = 1, 2, 3
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -45,22 +48,28 @@ func (db *DB) image() (Image, error) {
 	id := db.ident()
 	i.head = encodeImage(id, i.sn.State, i.sn.Position)
 	i.buf = make([]byte, i.sn.State.Size)
+	var plain Image = i
+	if r, err := db.imageByBucket(i); err != nil {
+		db.host.o.Logger.Warn("an image has all pages, those that the bucket has too", "database", db.Name(), "error", err)
+	} else if r != nil {
+		plain = r
+	}
 	// A keyring that was committed since opens what was sealed before.
 	if k := s.Keys(); k != nil {
-		sealed, err := sealImage(i, id, k)
+		sealed, err := sealImage(plain, id, k)
 		if err != nil {
 			return nil, errors.Join(err, i.Close())
 		}
 		return sealed, nil
 	}
-	return i, nil
+	return plain, nil
 }
 
 func encodeImage(id pagefile.Identity, st page.State, pos uint64) []byte {
 	b := make([]byte, imageHeader)
 	copy(b, imageMagic)
 	le := binary.LittleEndian
-	le.PutUint32(b[8:], 1)
+	le.PutUint32(b[8:], imageWhole)
 	le.PutUint32(b[12:], st.Size)
 	copy(b[16:], id.Database[:])
 	for i, v := range []uint64{id.Lineage, uint64(st.TXID), st.Epoch, uint64(st.Pages), st.Checksum, uint64(st.Time), pos} {
@@ -70,24 +79,27 @@ func encodeImage(id pagefile.Identity, st page.State, pos uint64) []byte {
 	return b
 }
 
-func decodeImage(b []byte) (id pagefile.Identity, st page.State, err error) {
+// decodeImage reads the header of an image. pages is how many follow if it is one by bucket.
+func decodeImage(b []byte) (id pagefile.Identity, st page.State, byBucket bool, pages uint32, err error) {
 	le := binary.LittleEndian
-	switch {
+	switch kind := le.Uint32(b[8:]); {
 	case len(b) != imageHeader || string(b[:8]) != imageMagic:
-		return id, st, fmt.Errorf("%w: it is no image of a database", ErrDamaged)
-	case le.Uint32(b[8:]) != 1:
-		return id, st, &NewerFormatError{"an image of a database", le.Uint32(b[8:]), imageVersion}
+		return id, st, false, 0, fmt.Errorf("%w: it is no image of a database", ErrDamaged)
+	case kind != imageWhole && kind != imageByBucket:
+		return id, st, false, 0, &NewerFormatError{"an image of a database", kind, imageVersion}
 	case crc32.Checksum(b[:92], castagnoli) != le.Uint32(b[92:]):
-		return id, st, fmt.Errorf("%w: checksum of an image's header", ErrDamaged)
+		return id, st, false, 0, fmt.Errorf("%w: checksum of an image's header", ErrDamaged)
+	case kind == imageByBucket:
+		byBucket, pages = true, le.Uint32(b[88:])
 	}
 	copy(id.Database[:], b[16:])
 	v := func(i int) uint64 { return le.Uint64(b[32+8*i:]) }
 	id.Lineage = v(0)
 	st = page.State{TXID: TXID(v(1)), Epoch: v(2), Size: le.Uint32(b[12:]), Pages: uint32(v(3)), Checksum: v(4), Time: int64(v(5))}
 	if st.Pages > 0 && !page.ValidSize(st.Size) || v(3) > 1<<32-2 {
-		return id, st, fmt.Errorf("%w: an image with impossible sizes", ErrDamaged)
+		return id, st, false, 0, fmt.Errorf("%w: an image with impossible sizes", ErrDamaged)
 	}
-	return id, st, nil
+	return id, st, byBucket, pages, nil
 }
 
 // Size implements Image.
@@ -150,7 +162,7 @@ func (db *DB) restore(ctx context.Context, at Position, r io.Reader) error {
 	if _, err := io.ReadFull(r, head); err != nil {
 		return fmt.Errorf("reading the image: %w", err)
 	}
-	id, st, err := decodeImage(head)
+	id, st, byBucket, n, err := decodeImage(head)
 	if err != nil {
 		return err
 	}
@@ -166,7 +178,12 @@ func (db *DB) restore(ctx context.Context, at Position, r io.Reader) error {
 			return fmt.Errorf("%w: an image without pages at transaction %d", ErrDamaged, st.TXID)
 		}
 	}
-	file, err := db.receive(ctx, id, st, at, keys, r)
+	var file *pagefile.File
+	if byBucket {
+		file, err = db.receiveByBucket(ctx, id, st, at, keys, r, n)
+	} else {
+		file, err = db.receive(ctx, id, st, at, keys, r)
+	}
 	if err != nil {
 		return err
 	}
@@ -174,6 +191,9 @@ func (db *DB) restore(ctx context.Context, at Position, r io.Reader) error {
 	defer db.applying.Unlock()
 	old := db.file
 	db.file, db.kept = file, keys
+	if db.cold != nil {
+		db.cold.file.Store(file)
+	}
 	db.replace(id, file, keys)
 	if old != nil {
 		_ = old.Close()

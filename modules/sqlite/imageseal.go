@@ -15,7 +15,7 @@ import (
 // sealedImage is an image in the clear as an object that is sealed by the database's keys, behind a head that has them. Each
 // chunk is made when it is read, and becomes the same bytes each time.
 type sealedImage struct {
-	plain *image
+	plain Image
 	seal  *crypt.ObjectWriter
 	head  []byte // up to and with the object's header
 	at    int64
@@ -24,11 +24,11 @@ type sealedImage struct {
 	in    []byte
 }
 
-func sealImage(plain *image, id pagefile.Identity, k *crypt.Keyring) (Image, error) {
+func sealImage(plain Image, id pagefile.Identity, k *crypt.Keyring) (Image, error) {
 	ring := k.Encode()
 	b := make([]byte, imageHeader, imageHeader+len(ring)+crypt.ObjectHeaderBytes)
 	copy(b, imageMagic)
-	binary.LittleEndian.PutUint32(b[8:], imageVersion)
+	binary.LittleEndian.PutUint32(b[8:], imageSealed)
 	copy(b[16:], id.Database[:])
 	binary.LittleEndian.PutUint64(b[32:], id.Lineage)
 	binary.LittleEndian.PutUint64(b[40:], uint64(plain.Size()))
@@ -111,7 +111,7 @@ func (h *Host) openImage(r io.Reader) (io.Reader, *crypt.Keyring, error) {
 		return nil, nil, fmt.Errorf("reading the image: %w", err)
 	}
 	le := binary.LittleEndian
-	if string(head[:8]) != imageMagic || le.Uint32(head[8:]) != imageVersion {
+	if string(head[:8]) != imageMagic || le.Uint32(head[8:]) != imageSealed {
 		return br, nil, nil // decodeImage says what it is
 	}
 	if crc32.Checksum(head[:92], castagnoli) != le.Uint32(head[92:]) {

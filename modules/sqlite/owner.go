@@ -128,6 +128,7 @@ func (o *owner) Receive(ctx actor.Context) {
 	case *restoreNow:
 		m.done <- db.restore(m.ctx, m.at, m.image)
 	case *settleNow:
+		db.settleAfter = time.Time{}
 		m.done <- db.settle(m.ctx)
 	case *resealStep:
 		db.resealSome()
@@ -410,6 +411,9 @@ func (db *DB) reopen() (err error) {
 		return fmt.Errorf("reopening database %q: %w", db.Name(), err)
 	}
 	db.file, db.kept = file, keys
+	if db.cold != nil {
+		db.cold.file.Store(file)
+	}
 	db.store.Store(s)
 	db.stand()
 	h.o.Logger.Info("database is back in service", "database", db.Name(), "txid", s.Heads().Committed.TXID)

@@ -24,6 +24,7 @@ const (
 	longestUploadPause = 30 * time.Second
 	pollInterval       = 15 * time.Second
 	expireInterval     = 10 * time.Minute
+	nudgeInterval      = 10 * time.Minute
 )
 
 // Messages of an uploader.
@@ -61,14 +62,13 @@ type uploader struct {
 	writer *backup.Writer
 	epoch  uint64
 
-	tracked   bool      // the store knows what has changed since the bucket's pages
 	failures  int       // in a row
 	next      time.Time // not before
 	polled    time.Time
 	pages     time.Time // of the last page objects
 	expired   time.Time
 	scheduled time.Time
-	logged    backup.LogRef // the last that was put
+	nudged    time.Time // the owner, last
 }
 
 // Receive implements actor.Actor.
@@ -82,20 +82,34 @@ func (u *uploader) Receive(ctx actor.Context) {
 		}
 		u.note(u.tick(db.host.life))
 	case *snapshotNow:
-		o, err := u.snapshot(m.ctx, m.o)
+		ctx, stop := db.host.bounded(m.ctx)
+		o, err := u.snapshot(ctx, m.o)
+		stop()
 		m.done <- snapshotDone{o, err}
 	case *uploadNow:
-		m.done <- u.all(m.ctx)
+		ctx, stop := db.host.bounded(m.ctx)
+		err := u.all(ctx)
+		stop()
+		m.done <- err
 	case *withWriter:
-		err := u.lead(m.ctx)
+		ctx, stop := db.host.bounded(m.ctx)
+		err := u.lead(ctx)
 		if err == nil {
-			err = m.fn(m.ctx, u.writer)
+			err = m.fn(ctx, u.writer)
 			u.learn()
 		}
+		stop()
 		m.done <- err
 	case *actor.Stopped:
 		close(db.uploaderGone)
 	}
+}
+
+// bounded ends with ctx, or with the host.
+func (h *Host) bounded(ctx context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(h.life, func() { cancel(ErrClosed) })
+	return ctx, func() { stop(); cancel(nil) }
 }
 
 // note accounts for an attempt, and lets time pass after one that failed.
@@ -126,6 +140,10 @@ func (u *uploader) note(err error) {
 // tick does what is due.
 func (u *uploader) tick(ctx context.Context) error {
 	db := u.db
+	if time.Since(u.nudged) > nudgeInterval {
+		u.nudged = time.Now()
+		db.host.want(db.segment, false) // its pin has to be renewed
+	}
 	if db.host.Writable() != nil {
 		u.writer = nil
 		if time.Since(u.polled) < pollInterval {
@@ -173,7 +191,7 @@ func (u *uploader) lead(ctx context.Context) error {
 			return err
 		}
 	}
-	u.writer, u.epoch, u.tracked = w, epoch, false
+	u.writer, u.epoch = w, epoch
 	u.learn()
 	return nil
 }
@@ -286,7 +304,7 @@ func (u *uploader) putFull(ctx context.Context, sn *pagestore.Snapshot, why back
 		Level: backup.LevelFull, Min: 1, State: sn.State, Position: sn.Position, Purpose: why, Label: label, Progress: progress, Anew: u.staleKey(),
 	})
 	if err == nil {
-		u.tracked, u.pages = true, time.Now()
+		u.pages = time.Now()
 		u.count(o)
 	}
 	return o, err
@@ -296,12 +314,13 @@ func (u *uploader) putFull(ctx context.Context, sn *pagestore.Snapshot, why back
 func (u *uploader) putChanges(ctx context.Context, sn *pagestore.Snapshot, since page.TXID, why backup.Purpose, label string, progress Progress) (backup.Object, error) {
 	db := u.db
 	last, _ := reached(u.writer.Manifest())
-	if !u.tracked {
+	nos, known := db.current().Changed(sn, last)
+	if !known {
 		if err := u.track(ctx, sn, last); err != nil {
 			return backup.Object{}, err
 		}
+		nos, _ = db.current().Changed(sn, last)
 	}
-	nos := db.current().Changed(sn, last)
 	if since < last {
 		// What the bucket's own objects say of the stretch before.
 		more, err := u.changedBefore(ctx, since, last, sn.State.Pages)
@@ -369,10 +388,6 @@ func (u *uploader) view(at page.TXID) (*pageobj.View, error) {
 // track finds out what has changed since the bucket's pages, by comparing checksums: the store only knows of what it has
 // seen come. Pages that are in the bucket alone have not.
 func (u *uploader) track(ctx context.Context, sn *pagestore.Snapshot, last page.TXID) error {
-	if last == sn.State.TXID {
-		u.tracked = true
-		return nil
-	}
 	v, err := u.view(last)
 	if err != nil {
 		return err
@@ -396,8 +411,7 @@ func (u *uploader) track(ctx context.Context, sn *pagestore.Snapshot, last page.
 			nos = append(nos, no)
 		}
 	}
-	u.db.current().Touch(nos)
-	u.tracked = true
+	u.db.current().Touch(nos, last)
 	u.db.host.o.Logger.Debug("compared the pages with the bucket's", "database", u.db.Name(), "changed", len(nos), "took", time.Since(start))
 	return nil
 }

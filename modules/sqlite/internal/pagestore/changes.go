@@ -9,11 +9,14 @@ import (
 )
 
 // Changed lists in ascending order the pages that were installed after the transaction since, as far as the snapshot has
-// them. It knows of those that came since the store was made, and since Settled was last told of an older one. Pages that
-// came to be and went again may be among them.
-func (s *Store) Changed(sn *Snapshot, since page.TXID) []uint32 {
+// them. Pages that have been changed back may be among them. known tells whether the store can know all: it has seen what
+// came since it was made, and forgets what Settled is told of.
+func (s *Store) Changed(sn *Snapshot, since page.TXID) (nos []uint32, known bool) {
 	s.mu.RLock()
-	var nos []uint32
+	if s.changes == nil || since < s.tracked {
+		s.mu.RUnlock()
+		return nil, false
+	}
 	for no, txid := range s.changes {
 		if txid > since && no <= sn.State.Pages {
 			nos = append(nos, no)
@@ -21,7 +24,7 @@ func (s *Store) Changed(sn *Snapshot, since page.TXID) []uint32 {
 	}
 	s.mu.RUnlock()
 	slices.Sort(nos)
-	return nos
+	return nos, true
 }
 
 // Settled says that nobody will ask for what was changed by transactions up to txid.
@@ -33,15 +36,18 @@ func (s *Store) Settled(txid page.TXID) {
 			delete(s.changes, no)
 		}
 	}
+	s.tracked = max(s.tracked, txid)
 }
 
-// Touch adds pages to what Changed lists, as if the newest transaction had changed them.
-func (s *Store) Touch(nos []uint32) {
+// Touch adds pages to what Changed lists, as if the newest transaction had changed them, and says that with them all is
+// known that has changed after the transaction since.
+func (s *Store) Touch(nos []uint32, since page.TXID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.changes == nil {
 		return
 	}
+	s.tracked = min(s.tracked, since)
 	for _, no := range nos {
 		s.changes[no] = max(s.changes[no], s.committed.TXID)
 	}

@@ -85,7 +85,8 @@ type Store struct {
 	parts     *assembly
 	pinned    []page.TXID // scratch of pins
 	keys      keys
-	changes   map[uint32]page.TXID // pages that were installed since the bucket's version, and when last; nil: not tracked
+	changes   map[uint32]page.TXID // pages that were installed after tracked, and when last; nil: nobody asks
+	tracked   page.TXID
 
 	flight flight
 }
@@ -166,7 +167,7 @@ func New(o Options, base *pagefile.Tree) *Store {
 		keys: keys{committed: o.Keys, executed: o.Keys},
 	}
 	if o.Track {
-		s.changes = map[uint32]page.TXID{}
+		s.changes, s.tracked = map[uint32]page.TXID{}, base.State.TXID
 	}
 	return s
 }
