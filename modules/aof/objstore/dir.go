@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"iter"
@@ -14,12 +13,18 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Dir is a bucket in a folder: a network share, or a disk to try things on. An object is a file with a trailer of 16
 // bytes: its CRC32C, a random number that makes the ETag, and a magic number. Conditions hold between processes, by a
-// lock on the file ".lock".
-type Dir struct{ root string }
+// lock on the file ".lock". An object's Created is its file's modification time; Metadata isn't kept.
+//
+// A plain one, of OpenPlainDir, has files that are the objects and nothing else.
+type Dir struct {
+	root  string
+	plain bool
+}
 
 const (
 	dirTrailer = 16
@@ -38,7 +43,20 @@ func OpenDir(path string) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("objstore: making the folder: %w", err)
 	}
-	return &Dir{path}, nil
+	return &Dir{root: path}, nil
+}
+
+// OpenPlainDir opens a folder whose files are the objects byte for byte, for other programs to read and to have written:
+// a Litestream replica is one. There is no trailer, so a file that was cut short isn't found out here, Head and List tell
+// no CRC32C, and an object's ETag is its file's time, length and number. Folders of OpenDir and of OpenPlainDir aren't
+// each other's.
+func OpenPlainDir(path string) (*Dir, error) {
+	d, err := OpenDir(path)
+	if err != nil {
+		return nil, err
+	}
+	d.plain = true
+	return d, nil
 }
 
 func (d *Dir) String() string { return "file://" + d.root }
@@ -67,15 +85,30 @@ func (d *Dir) check(key string) error {
 
 // Put implements Bucket.
 func (d *Dir) Put(ctx context.Context, key string, body io.ReaderAt, size int64, o PutOptions) (Info, error) {
-	info, err := d.put(ctx, key, body, size, o)
+	src := &source{ctx: ctx, r: io.NewSectionReader(body, 0, size)}
+	info, err := d.put(key, src, size, o)
 	if err != nil {
 		return Info{}, d.fail("put", key, err)
 	}
 	return info, nil
 }
 
-func (d *Dir) put(ctx context.Context, key string, body io.ReaderAt, size int64, o PutOptions) (info Info, err error) {
-	if err := d.check(key); err != nil {
+// Upload implements Uploader.
+func (d *Dir) Upload(ctx context.Context, key string, r io.Reader, o PutOptions) (Info, error) {
+	src := &source{ctx: ctx, r: r}
+	info, err := d.put(key, src, -1, o)
+	switch {
+	case src.err != nil:
+		return Info{}, &Error{"upload", d.String(), key, src.err}
+	case err != nil:
+		return Info{}, d.fail("upload", key, err)
+	}
+	return info, nil
+}
+
+// put writes an object of size bytes, or, if size is negative, of those that come.
+func (d *Dir) put(key string, src *source, size int64, o PutOptions) (info Info, err error) {
+	if err := errors.Join(d.check(key), CheckMetadata(o.Metadata)); err != nil {
 		return info, err
 	}
 	path := d.path(key)
@@ -92,20 +125,16 @@ func (d *Dir) put(ctx context.Context, key string, body io.ReaderAt, size int64,
 			os.Remove(temp.Name())
 		}
 	}()
-	sum := crc32.New(castagnoli)
-	n, err := io.Copy(io.MultiWriter(temp, sum), &contextReader{ctx, io.NewSectionReader(body, 0, size)})
-	if err == nil && n != size {
-		err = io.ErrUnexpectedEOF
-	}
-	if err != nil {
+	if _, err := io.Copy(temp, src); err != nil {
 		return info, err
 	}
-	if o.CRC32C != nil && *o.CRC32C != sum.Sum32() {
-		return info, fmt.Errorf("%w: the body has %08x instead of %08x", ErrChecksum, sum.Sum32(), *o.CRC32C)
+	if size >= 0 && src.n != size {
+		return info, io.ErrUnexpectedEOF
 	}
-	trailer := binary.LittleEndian.AppendUint32(nil, sum.Sum32())
-	trailer = append(trailer, random8()...)
-	if _, err := temp.Write(append(trailer, dirMagic[:]...)); err != nil {
+	if err := src.check(o); err != nil {
+		return info, err
+	}
+	if err := d.finish(temp, src.sum, o.Created); err != nil {
 		return info, err
 	}
 	if err := temp.Sync(); err != nil {
@@ -131,7 +160,27 @@ func (d *Dir) put(ctx context.Context, key string, body io.ReaderAt, size int64,
 	if err := syncDir(filepath.Dir(path)); err != nil {
 		return info, err
 	}
-	return d.head(key)
+	info, err = d.head(key)
+	info.CRC32C = &src.sum
+	return info, err
+}
+
+// finish gives a file its trailer and its time.
+func (d *Dir) finish(f *os.File, sum uint32, created time.Time) error {
+	if !d.plain {
+		trailer := binary.LittleEndian.AppendUint32(nil, sum)
+		trailer = append(trailer, random8()...)
+		if _, err := f.Write(append(trailer, dirMagic[:]...)); err != nil {
+			return err
+		}
+	}
+	if created.IsZero() && d.plain {
+		created = time.Now() // more exact than the kernel's own, as the ETag needs it
+	}
+	if created.IsZero() {
+		return nil
+	}
+	return os.Chtimes(f.Name(), created, created)
 }
 
 // folder makes the folders above a file, durably.
@@ -164,20 +213,24 @@ func (d *Dir) open(key string) (*os.File, Info, error) {
 	if err != nil {
 		return nil, Info{}, err
 	}
-	info, err := describe(f, key)
+	info, err := d.describe(f, key)
 	if err != nil {
 		return nil, Info{}, errors.Join(err, f.Close())
 	}
 	return f, info, nil
 }
 
-func describe(f *os.File, key string) (Info, error) {
+func (d *Dir) describe(f *os.File, key string) (Info, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return Info{}, err
 	}
 	if st.IsDir() {
 		return Info{}, fs.ErrNotExist
+	}
+	if d.plain {
+		etag := fmt.Sprintf("%x-%x-%x", st.ModTime().UnixNano(), st.Size(), inode(st))
+		return Info{Key: key, Size: st.Size(), ETag: etag, Modified: st.ModTime()}, nil
 	}
 	var b [dirTrailer]byte
 	size := st.Size() - dirTrailer

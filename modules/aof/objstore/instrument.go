@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -15,9 +16,10 @@ import (
 
 const scope = "github.com/bop-platform/bop/modules/aof/objstore"
 
-// Instrument tells of a bucket's requests: a span of each, as "objstore.put", the histogram bop_objstore_request (s) by
-// op and outcome, and the counters bop_objstore_sent and bop_objstore_received (By). A Get lasts until its body is
-// closed, a List as long as it is read. Around Retry a request is counted once, within it each attempt.
+// Instrument tells of a bucket's requests: a span of each, as "objstore.put", and the metrics that the package's
+// documentation lists. A Get lasts until its body is closed, a List as long as it is read, an Upload until its object is
+// there; what it consists of is told too, as far as the bucket calls Observe. Around Retry a request is counted once,
+// within it each attempt.
 func Instrument(b Bucket, tracers trace.TracerProvider, meters metric.MeterProvider) (Bucket, error) {
 	i := &instrumented{Bucket: b, tracer: tracers.Tracer(scope)}
 	m := meters.Meter(scope)
@@ -25,7 +27,7 @@ func Instrument(b Bucket, tracers trace.TracerProvider, meters metric.MeterProvi
 	i.seconds, errs[0] = m.Float64Histogram("bop_objstore_request", metric.WithUnit("s"),
 		metric.WithDescription("Time of a request to the object store, its body included."),
 		metric.WithExplicitBucketBoundaries(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60))
-	i.sent, errs[1] = m.Int64Counter("bop_objstore_sent", metric.WithUnit("By"), metric.WithDescription("Bytes of objects that were put."))
+	i.sent, errs[1] = m.Int64Counter("bop_objstore_sent", metric.WithUnit("By"), metric.WithDescription("Bytes of objects and their parts that were put or uploaded."))
 	i.received, errs[2] = m.Int64Counter("bop_objstore_received", metric.WithUnit("By"), metric.WithDescription("Bytes of objects that were read."))
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
@@ -46,7 +48,7 @@ var outcomes = []struct {
 	name string
 }{
 	{context.Canceled, "canceled"}, {ErrNotFound, "not_found"}, {ErrExists, "exists"}, {ErrChanged, "changed"}, {ErrRange, "range"},
-	{ErrDenied, "denied"}, {ErrChecksum, "checksum"}, {ErrKey, "key"}, {ErrUnavailable, "unavailable"},
+	{ErrDenied, "denied"}, {ErrChecksum, "checksum"}, {ErrKey, "key"}, {ErrMetadata, "metadata"}, {ErrUnavailable, "unavailable"},
 }
 
 // outcome names an error, and tells whether it is a fault: a condition that doesn't hold is an answer.
@@ -83,11 +85,54 @@ func (i *instrumented) Put(ctx context.Context, key string, body io.ReaderAt, si
 	ctx, end := i.begin(ctx, "put", key)
 	info, err := i.Bucket.Put(ctx, key, body, size, o)
 	if err == nil {
-		i.sent.Add(ctx, size)
+		i.sent.Add(ctx, size, byOp("put"))
 	}
 	end(err)
 	return info, err
 }
+
+func byOp(op string) metric.AddOption { return metric.WithAttributes(attribute.String("op", op)) }
+
+// Upload implements Uploader.
+func (i *instrumented) Upload(ctx context.Context, key string, r io.Reader, o PutOptions) (Info, error) {
+	ctx, end := i.begin(ctx, "upload", key)
+	w := &watched{i: i, key: key}
+	src := &source{ctx: ctx, r: r}
+	info, err := Upload(context.WithValue(ctx, watchedKey{}, w), i.Bucket, key, src, o)
+	if err == nil && !w.seen.Load() {
+		i.sent.Add(ctx, src.n, byOp("upload"))
+	}
+	end(err)
+	return info, err
+}
+
+// watched is an upload whose requests are told of.
+type watched struct {
+	i    *instrumented
+	key  string
+	seen atomic.Bool // the bytes are counted by its requests
+}
+
+type watchedKey struct{}
+
+// Observe is for buckets that do an Upload in several requests: it begins one of them, and end, called once, tells how
+// many bytes it brought and how it ended. Without an Instrument around the bucket it does nothing.
+func Observe(ctx context.Context, op string) (_ context.Context, end func(sent int64, err error)) {
+	w, _ := ctx.Value(watchedKey{}).(*watched)
+	if w == nil {
+		return ctx, func(int64, error) {}
+	}
+	w.seen.Store(true)
+	ctx, done := w.i.begin(ctx, op, w.key)
+	return ctx, func(sent int64, err error) {
+		if err == nil && sent > 0 {
+			w.i.sent.Add(ctx, sent, byOp(op))
+		}
+		done(err)
+	}
+}
+
+func (i *instrumented) uploads() bool { return uploads(i.Bucket) }
 
 // Get implements Bucket.
 func (i *instrumented) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, Info, error) {
@@ -122,7 +167,7 @@ func (c *counted) Read(p []byte) (int, error) {
 func (c *counted) Close() error {
 	err := c.ReadCloser.Close()
 	if c.end != nil {
-		c.i.received.Add(c.ctx, c.n)
+		c.i.received.Add(c.ctx, c.n, byOp("get"))
 		c.end(errors.Join(c.err, err))
 		c.end = nil
 	}

@@ -71,10 +71,12 @@ type counter struct {
 	name string
 }
 
-func (c counter) Add(_ context.Context, n int64, _ ...metric.AddOption) {
+func (c counter) Add(_ context.Context, n int64, o ...metric.AddOption) {
+	set := metric.NewAddConfig(o).Attributes()
+	op, _ := set.Value("op")
 	c.r.mu.Lock()
 	defer c.r.mu.Unlock()
-	c.r.bytes[c.name] += n
+	c.r.bytes[c.name+" "+op.AsString()] += n
 }
 
 type tracers struct {
@@ -157,8 +159,43 @@ func TestInstrument(t *testing.T) {
 		if !slices.Equal(r.spans, want) {
 			t.Errorf("spans: %q", r.spans)
 		}
-		if r.bytes["bop_objstore_sent"] != 7 || r.bytes["bop_objstore_received"] != 10 {
+		if r.bytes["bop_objstore_sent put"] != 7 || r.bytes["bop_objstore_received get"] != 10 {
 			t.Errorf("bytes: %v", r.bytes)
 		}
 	})
+	t.Run("an upload is told of with its bytes", func(t *testing.T) {
+		b, r := instrument(t, objstore.NewMemory())
+		if _, err := objstore.Upload(t.Context(), b, "x", strings.NewReader("content"), objstore.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(r.requests, []string{"upload ok"}) || !slices.Equal(r.spans, []string{"objstore.upload"}) || r.bytes["bop_objstore_sent upload"] != 7 {
+			t.Error(r.requests, r.spans, r.bytes)
+		}
+	})
+	t.Run("one that is several requests is told of with each", func(t *testing.T) {
+		b, r := instrument(t, inPieces{objstore.NewMemory()})
+		if _, err := objstore.Upload(t.Context(), b, "x", strings.NewReader("content"), objstore.PutOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"upload_part unavailable", "upload_part ok", "upload_complete ok", "upload ok"}
+		if !slices.Equal(r.requests, want) {
+			t.Errorf("requests: %q", r.requests)
+		}
+		if len(r.bytes) != 1 || r.bytes["bop_objstore_sent upload_part"] != 7 {
+			t.Errorf("bytes: %v", r.bytes)
+		}
+	})
+}
+
+// inPieces is a bucket whose uploads are several requests.
+type inPieces struct{ *objstore.Memory }
+
+func (b inPieces) Upload(ctx context.Context, key string, r io.Reader, o objstore.PutOptions) (objstore.Info, error) {
+	for _, err := range []error{objstore.ErrUnavailable, nil} {
+		_, end := objstore.Observe(ctx, "upload_part")
+		end(7, err)
+	}
+	_, end := objstore.Observe(ctx, "upload_complete")
+	end(0, nil)
+	return b.Memory.Upload(ctx, key, r, o)
 }

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -37,7 +38,7 @@ func (m *Memory) fail(op, key string, err error) error {
 
 // Put implements Bucket.
 func (m *Memory) Put(ctx context.Context, key string, body io.ReaderAt, size int64, o PutOptions) (Info, error) {
-	err := CheckKey(key)
+	err := errors.Join(CheckKey(key), CheckMetadata(o.Metadata))
 	var b []byte
 	if err == nil {
 		b = make([]byte, size)
@@ -53,17 +54,41 @@ func (m *Memory) Put(ctx context.Context, key string, body io.ReaderAt, size int
 	if err != nil {
 		return Info{}, m.fail("put", key, err)
 	}
+	return m.set("put", key, b, sum, o)
+}
+
+// Upload implements Uploader.
+func (m *Memory) Upload(ctx context.Context, key string, r io.Reader, o PutOptions) (Info, error) {
+	if err := errors.Join(CheckKey(key), CheckMetadata(o.Metadata)); err != nil {
+		return Info{}, m.fail("upload", key, err)
+	}
+	src := &source{ctx: ctx, r: r}
+	b, err := io.ReadAll(src)
+	if err == nil {
+		err = errors.Join(src.check(o), ctx.Err())
+	}
+	if err != nil {
+		return Info{}, m.fail("upload", key, err)
+	}
+	return m.set("upload", key, b, src.sum, o)
+}
+
+// set makes b an object, which must not be changed any more.
+func (m *Memory) set(op, key string, b []byte, sum uint32, o PutOptions) (Info, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old := m.objects[key]
 	switch {
 	case o.IfAbsent && old != nil:
-		return Info{}, m.fail("put", key, ErrExists)
+		return Info{}, m.fail(op, key, ErrExists)
 	case o.IfMatch != "" && (old == nil || old.info.ETag != o.IfMatch):
-		return Info{}, m.fail("put", key, ErrChanged)
+		return Info{}, m.fail(op, key, ErrChanged)
 	}
 	m.version++
-	info := Info{Key: key, Size: size, ETag: fmt.Sprint(m.version), Modified: time.Now(), CRC32C: &sum}
+	info := Info{Key: key, Size: int64(len(b)), ETag: fmt.Sprint(m.version), Modified: o.Created, CRC32C: &sum, Metadata: maps.Clone(o.Metadata)}
+	if o.Created.IsZero() {
+		info.Modified = time.Now()
+	}
 	m.objects[key] = &memObject{info, b}
 	return info, nil
 }
@@ -111,7 +136,9 @@ func (m *Memory) List(ctx context.Context, prefix, after string) iter.Seq2[Info,
 		var list []Info
 		for k, o := range m.objects {
 			if strings.HasPrefix(k, prefix) && k > after {
-				list = append(list, o.info)
+				info := o.info
+				info.Metadata = nil
+				list = append(list, info)
 			}
 		}
 		m.mu.Unlock()

@@ -1,5 +1,18 @@
 // Package objstore is the part of an object store that a log needs: objects that are written once, a few that are
 // replaced under a condition, ranges of them, and lists. Package s3store has S3; Memory and Dir are here.
+//
+// # Metrics
+//
+// Instrument makes these, in Prometheus's spelling:
+//
+//	bop_objstore_request_seconds{op,outcome}  histogram; its _count is the number of requests
+//	bop_objstore_sent_bytes_total{op}         bytes of objects that were put, counted when they are there
+//	bop_objstore_received_bytes_total{op}     bytes of bodies that were read, also of those that broke off
+//
+// op is put, get, head, list, delete or upload. In S3 an upload consists of put, or of upload_create, upload_part,
+// upload_complete and upload_abort, which then have the bytes; Written's look at the object is not among them.
+// outcome is ok, one of the conditions not_found, exists, changed, or a fault: canceled, range, denied, checksum, key,
+// metadata, unavailable, error. An s3 bucket that bucketurl opens counts each attempt.
 package objstore
 
 import (
@@ -32,11 +45,16 @@ type Bucket interface {
 	String() string
 }
 
-// PutOptions are conditions of a Put.
+// PutOptions are conditions of a Put, and what is kept with the object.
 type PutOptions struct {
 	IfAbsent bool    // there must be no such object
 	IfMatch  string  // the object must be the one with this ETag
 	CRC32C   *uint32 // of the body: the store refuses other bytes
+	// Created becomes the object's Modified in Dir and Memory, if it isn't zero. S3 has no place for it.
+	Created time.Time
+	// Metadata is kept by S3 and Memory, not by Dir. Names are of a-z, 0-9 and -, values of printable ASCII; together at
+	// most 2,048 bytes.
+	Metadata map[string]string
 }
 
 // Info describes an object.
@@ -45,7 +63,8 @@ type Info struct {
 	Size     int64
 	ETag     string // changes with the object
 	Modified time.Time
-	CRC32C   *uint32 // nil: the store doesn't tell
+	CRC32C   *uint32           // nil: the store doesn't tell
+	Metadata map[string]string // of Get and Head: what was put; lists don't tell. Not to be changed
 }
 
 // What can go wrong. Errors are *Error around one of these, or around what else the store says.
@@ -57,6 +76,7 @@ var (
 	ErrDenied      = errors.New("access denied: check the credentials and what they may do")
 	ErrChecksum    = errors.New("checksum mismatch")
 	ErrKey         = errors.New("not a valid key")
+	ErrMetadata    = errors.New("not valid metadata")
 	ErrUnavailable = errors.New("the store doesn't answer as it should") // worth another try
 )
 
@@ -84,6 +104,24 @@ func CheckKey(key string) error {
 		if e == "" || e == "." || e == ".." || strings.ContainsAny(e, "\x00\\") {
 			return fmt.Errorf("%w: %q", ErrKey, key)
 		}
+	}
+	return nil
+}
+
+// CheckMetadata refuses metadata that not every store has.
+func CheckMetadata(m map[string]string) error {
+	size := 0
+	for name, value := range m {
+		size += len(name) + len(value)
+		if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return fmt.Errorf("%w: names are of a-z, 0-9 and -, not %q", ErrMetadata, name)
+		}
+		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) || value != strings.TrimSpace(value) {
+			return fmt.Errorf("%w: %s is %q: values are of printable ASCII, without spaces around them", ErrMetadata, name, value)
+		}
+	}
+	if size > 2048 {
+		return fmt.Errorf("%w: it has %d bytes, more than 2,048", ErrMetadata, size)
 	}
 	return nil
 }
@@ -151,6 +189,12 @@ func (p *prefixed) strip(i Info, err error) (Info, error) {
 func (p *prefixed) Put(ctx context.Context, key string, body io.ReaderAt, size int64, o PutOptions) (Info, error) {
 	return p.strip(p.b.Put(ctx, p.prefix+key, body, size, o))
 }
+
+func (p *prefixed) Upload(ctx context.Context, key string, r io.Reader, o PutOptions) (Info, error) {
+	return p.strip(Upload(ctx, p.b, p.prefix+key, r, o))
+}
+
+func (p *prefixed) uploads() bool { return uploads(p.b) }
 
 func (p *prefixed) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, Info, error) {
 	body, info, err := p.b.Get(ctx, p.prefix+key, off, n)

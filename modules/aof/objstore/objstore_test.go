@@ -33,7 +33,7 @@ func TestPrefix(t *testing.T) {
 }
 
 func TestDir(t *testing.T) {
-	objtest.Run(t, dir, objtest.Options{Many: 100})
+	objtest.Run(t, dir, objtest.Options{Many: 100, NoMetadata: true})
 	t.Run("what a crash left half-written isn't an object", func(t *testing.T) {
 		path := t.TempDir()
 		b, err := objstore.OpenDir(path)
@@ -56,6 +56,75 @@ func TestDir(t *testing.T) {
 		st, err := os.Stat(filepath.Join(path, "a", "b"))
 		if err != nil || st.Mode().Perm() != 0o600 {
 			t.Error(st.Mode(), err)
+		}
+	})
+}
+
+func TestPlainDir(t *testing.T) {
+	objtest.Run(t, func(t *testing.T) objstore.Bucket {
+		b, err := objstore.OpenPlainDir(t.TempDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}, objtest.Options{Many: 100, NoMetadata: true})
+	path := t.TempDir()
+	b, err := objstore.OpenPlainDir(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := time.Date(2020, 1, 2, 3, 4, 5, 6, time.UTC)
+	t.Run("an object is a file that others read", func(t *testing.T) {
+		o := objstore.PutOptions{Created: made}
+		if _, err := b.Put(t.Context(), "ltx/0/put", strings.NewReader("content"), 7, o); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.Upload(t.Context(), "ltx/0/uploaded", strings.NewReader("content"), o); err != nil {
+			t.Fatal(err)
+		}
+		for _, key := range []string{"ltx/0/put", "ltx/0/uploaded"} {
+			st, err := os.Stat(filepath.Join(path, key))
+			if err != nil || !st.ModTime().Equal(made) {
+				t.Error(st.ModTime(), err)
+			}
+			if got, err := os.ReadFile(filepath.Join(path, key)); err != nil || string(got) != "content" {
+				t.Errorf("%q %v", got, err)
+			}
+		}
+	})
+	t.Run("a file that others wrote is an object", func(t *testing.T) {
+		if err := os.WriteFile(filepath.Join(path, "ltx/0/theirs"), []byte("content"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		body, info, err := b.Get(t.Context(), "ltx/0/theirs", 3, -1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer body.Close()
+		if got, err := io.ReadAll(body); err != nil || string(got) != "tent" || info.Size != 7 {
+			t.Errorf("%q %+v %v", got, info, err)
+		}
+	})
+	t.Run("one that replaces another of the same length and time has another ETag", func(t *testing.T) {
+		var etags [2]string
+		for i := range etags {
+			info, err := b.Put(t.Context(), "x", strings.NewReader("content"), 7, objstore.PutOptions{Created: made})
+			if err != nil {
+				t.Fatal(err)
+			}
+			etags[i] = info.ETag
+		}
+		if etags[0] == etags[1] {
+			t.Error(etags)
+		}
+	})
+	t.Run("a folder of the other kind has no objects with a trailer", func(t *testing.T) {
+		other, err := objstore.OpenDir(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.Head(t.Context(), "x"); !errors.Is(err, objstore.ErrChecksum) {
+			t.Error(err)
 		}
 	})
 }

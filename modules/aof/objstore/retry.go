@@ -24,7 +24,9 @@ type RetryOptions struct {
 // Retry repeats requests that fail with ErrUnavailable, after a random wait that grows. A put of an object that must be
 // absent and whose answer was lost finds its own object at the next attempt, and knows it by length and checksum. A put
 // with IfMatch then gets ErrChanged: another writer may have written the same bytes, so the caller has to look.
-func Retry(b Bucket, o RetryOptions) Bucket {
+func Retry(b Bucket, o RetryOptions) Bucket { return &retrying{b, o.withDefaults()} }
+
+func (o RetryOptions) withDefaults() RetryOptions {
 	if o.Attempts <= 0 {
 		o.Attempts = 5
 	}
@@ -40,7 +42,7 @@ func Retry(b Bucket, o RetryOptions) Bucket {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &retrying{b, o}
+	return o
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -54,28 +56,32 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// Do calls f until it does not fail with ErrUnavailable, or the attempts or the time are used up; attempt counts from 1.
+func (o RetryOptions) Do(ctx context.Context, f func(attempt int) error) error {
+	o = o.withDefaults()
+	began := o.Now()
+	for attempt := 1; ; attempt++ {
+		err := f(attempt)
+		if !errors.Is(err, ErrUnavailable) || attempt == o.Attempts {
+			return err
+		}
+		most := min(o.First<<min(attempt-1, 20), o.Most)
+		wait := time.Duration(rand.Int64N(int64(most) + 1))
+		if o.Elapsed > 0 && o.Now().Sub(began)+wait > o.Elapsed {
+			return err
+		}
+		if stop := o.Sleep(ctx, wait); stop != nil {
+			return errors.Join(err, stop)
+		}
+	}
+}
+
 type retrying struct {
 	Bucket
 	o RetryOptions
 }
 
-func (r *retrying) do(ctx context.Context, f func(attempt int) error) error {
-	began := r.o.Now()
-	for attempt := 1; ; attempt++ {
-		err := f(attempt)
-		if !errors.Is(err, ErrUnavailable) || attempt == r.o.Attempts {
-			return err
-		}
-		most := min(r.o.First<<min(attempt-1, 20), r.o.Most)
-		wait := time.Duration(rand.Int64N(int64(most) + 1))
-		if r.o.Elapsed > 0 && r.o.Now().Sub(began)+wait > r.o.Elapsed {
-			return err
-		}
-		if stop := r.o.Sleep(ctx, wait); stop != nil {
-			return errors.Join(err, stop)
-		}
-	}
-}
+func (r *retrying) do(ctx context.Context, f func(attempt int) error) error { return r.o.Do(ctx, f) }
 
 func (r *retrying) Put(ctx context.Context, key string, body io.ReaderAt, size int64, o PutOptions) (info Info, err error) {
 	err = r.do(ctx, func(attempt int) error {
@@ -107,6 +113,32 @@ func (r *retrying) own(ctx context.Context, key string, body io.ReaderAt, size i
 	info, err := r.Head(ctx, key)
 	return info, err == nil
 }
+
+// Upload repeats what fails before the body's first byte is read. After its last one an answer may have been lost, which
+// Written finds out.
+func (r *retrying) Upload(ctx context.Context, key string, body io.Reader, o PutOptions) (info Info, err error) {
+	if !r.uploads() {
+		return spool(ctx, r, key, body, o) // its Put can be repeated
+	}
+	src := &source{ctx: ctx, r: body}
+	var failed error
+	err = r.do(ctx, func(int) error {
+		info, failed = Upload(ctx, r.Bucket, key, src, o)
+		if src.n > 0 || src.done || src.err != nil {
+			return nil
+		}
+		return failed
+	})
+	if err == nil {
+		err = failed
+	}
+	if src.done && src.err == nil && errors.Is(err, ErrUnavailable) {
+		return Written(ctx, r, key, src.n, src.sum, o, err)
+	}
+	return info, err
+}
+
+func (r *retrying) uploads() bool { return uploads(r.Bucket) }
 
 func (r *retrying) Get(ctx context.Context, key string, off, n int64) (body io.ReadCloser, info Info, err error) {
 	err = r.do(ctx, func(int) error {

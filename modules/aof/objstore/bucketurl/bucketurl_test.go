@@ -1,8 +1,22 @@
 package bucketurl
 
 import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+
+	"github.com/bop-platform/bop/modules/aof/objstore"
 )
 
 func TestOpen(t *testing.T) {
@@ -37,5 +51,83 @@ func TestOpen(t *testing.T) {
 				t.Errorf("got %s", b)
 			}
 		})
+	}
+}
+
+// requests is a MeterProvider that keeps the requests it is told of, with their outcomes.
+type requests struct {
+	metricnoop.MeterProvider
+	mu   sync.Mutex
+	list []string
+}
+
+func (r *requests) Meter(string, ...metric.MeterOption) metric.Meter { return meter{r: r} }
+
+type meter struct {
+	metricnoop.Meter
+	r *requests
+}
+
+func (m meter) Float64Histogram(string, ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
+	return histogram{r: m.r}, nil
+}
+
+type histogram struct {
+	metricnoop.Float64Histogram
+	r *requests
+}
+
+func (h histogram) Record(_ context.Context, _ float64, o ...metric.RecordOption) {
+	set := metric.NewRecordConfig(o).Attributes()
+	var words []string
+	for _, name := range []attribute.Key{"op", "outcome"} {
+		v, _ := set.Value(name)
+		words = append(words, v.AsString())
+	}
+	h.r.mu.Lock()
+	defer h.r.mu.Unlock()
+	h.r.list = append(h.r.list, strings.Join(words, " "))
+}
+
+func TestEachAttemptIsMeasuredAndRetriesAreAsTold(t *testing.T) {
+	busy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
+	defer busy.Close()
+	t.Setenv("AWS_ACCESS_KEY_ID", "key")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "secret")
+	retry := objstore.RetryOptions{Attempts: 2, Sleep: func(context.Context, time.Duration) error { return nil }}
+	for _, c := range []struct {
+		url  string
+		want []string
+	}{
+		// An upload of one part is a put, which is repeated within it; in the end somebody looks whether it is there.
+		{"s3://b/p?endpoint=" + busy.URL, []string{"head unavailable", "head unavailable", "put unavailable", "put unavailable", "upload unavailable",
+			"head unavailable", "head unavailable"}},
+		{"file://" + t.TempDir(), []string{"head not_found", "upload ok"}},
+		{"mem:", []string{"head not_found", "upload ok"}},
+	} {
+		var r requests
+		b, err := OpenWith(t.Context(), c.url, Options{MeterProvider: &r, Retry: retry})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Head(t.Context(), "x")
+		objstore.Upload(t.Context(), b, "x", strings.NewReader("content"), objstore.PutOptions{})
+		if !slices.Equal(r.list, c.want) {
+			t.Errorf("%s: %q", c.url, r.list)
+		}
+	}
+}
+
+func TestAPlainFolderHasPlainFiles(t *testing.T) {
+	dir := t.TempDir()
+	b, err := OpenWith(t.Context(), "file://"+dir, Options{Plain: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.Put(t.Context(), "x", strings.NewReader("content"), 7, objstore.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := os.ReadFile(filepath.Join(dir, "x")); err != nil || string(got) != "content" {
+		t.Errorf("%q %v", got, err)
 	}
 }

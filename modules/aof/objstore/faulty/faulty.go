@@ -14,7 +14,7 @@ import (
 
 // Call is a request.
 type Call struct {
-	Op  string // "put", "get", "head", "list" or "delete"
+	Op  string // "put", "upload", "get", "head", "list" or "delete"
 	Key string // of a list: its prefix; of a delete: its keys, with spaces between them
 	N   int    // how many requests of that Op there were before
 }
@@ -74,6 +74,16 @@ func (b *Bucket) Put(ctx context.Context, key string, body io.ReaderAt, size int
 		return objstore.Info{}, err
 	}
 	info, err := b.Bucket.Put(ctx, key, body, size, o)
+	return info, errors.Join(err, f.After)
+}
+
+// Upload implements objstore.Uploader.
+func (b *Bucket) Upload(ctx context.Context, key string, r io.Reader, o objstore.PutOptions) (objstore.Info, error) {
+	f, err := b.begin(ctx, "upload", key)
+	if err != nil {
+		return objstore.Info{}, err
+	}
+	info, err := objstore.Upload(ctx, b.Bucket, key, r, o)
 	return info, errors.Join(err, f.After)
 }
 

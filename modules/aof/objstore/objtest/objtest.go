@@ -20,7 +20,13 @@ import (
 
 // Options say what a bucket can't be asked for.
 type Options struct {
-	Many int // objects in the test of long lists; default 2,500
+	Many       int  // objects in the test of long lists; default 2,500
+	Part       int  // bytes of the first part of an upload, where it is one in parts; default 64 KiB
+	NoMetadata bool // it keeps none
+	OwnTime    bool // Modified is the store's own time, never Created
+	// Lax: a server that ignores conditions of what is uploaded in parts, tells another ETag of it at once than later, and
+	// adds the metadata of an object that is replaced to the new one's.
+	Lax bool
 }
 
 // Run tests buckets that open makes, each of which is empty.
@@ -28,7 +34,10 @@ func Run(t *testing.T, open func(*testing.T) objstore.Bucket, o Options) {
 	if o.Many == 0 {
 		o.Many = 2500
 	}
-	k := func(t *testing.T) *kit { return &kit{t, open(t)} }
+	if o.Part == 0 {
+		o.Part = 64 << 10
+	}
+	k := func(t *testing.T) *kit { return &kit{t, open(t), o} }
 	t.Run("what is put is got", func(t *testing.T) { k(t).putGet() })
 	t.Run("a range is part of it", func(t *testing.T) { k(t).ranges() })
 	t.Run("a missing object is ErrNotFound", func(t *testing.T) { k(t).missing() })
@@ -40,11 +49,19 @@ func Run(t *testing.T, open func(*testing.T) objstore.Bucket, o Options) {
 	t.Run("lists are complete and in order", func(t *testing.T) { k(t).list(o.Many) })
 	t.Run("deleting is idempotent", func(t *testing.T) { k(t).deleting() })
 	t.Run("verifying finds another size and another content", func(t *testing.T) { k(t).verify() })
+	t.Run("what is put with an object is told of it", func(t *testing.T) { k(t).extras() })
+	t.Run("bad metadata is refused", func(t *testing.T) { k(t).badMetadata() })
+	t.Run("what is uploaded is got", func(t *testing.T) { k(t).upload() })
+	t.Run("an upload that breaks off leaves nothing", func(t *testing.T) { k(t).broken() })
+	t.Run("a wrong checksum of an upload is refused", func(t *testing.T) { k(t).wrongUpload() })
+	t.Run("an upload under a condition", func(t *testing.T) { k(t).uploadConditions() })
+	t.Run("one of many uploads of a new object wins", func(t *testing.T) { k(t).uploadRace() })
 }
 
 type kit struct {
 	*testing.T
 	b objstore.Bucket
+	o Options
 }
 
 func content(size int) []byte {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
@@ -16,17 +17,24 @@ import (
 // errPrecondition: a condition didn't hold; which one the caller knows.
 var errPrecondition = errors.New("precondition failed")
 
+var (
+	errNoUpload = errors.New("the store doesn't know the upload any more: does a lifecycle rule of the bucket abort uploads too early?")
+	// errDamaged: what was sent had the right checksum, so another try may bring it.
+	errDamaged = fmt.Errorf("%w: the body changed on its way: %w", objstore.ErrChecksum, objstore.ErrUnavailable)
+)
+
 // codes are what S3 calls its errors.
 var codes = map[string]error{
 	"NoSuchKey": objstore.ErrNotFound, "NotFound": objstore.ErrNotFound,
-	"PreconditionFailed": errPrecondition,
+	"PreconditionFailed": errPrecondition, "NoSuchUpload": errNoUpload,
 	// Two conditional puts at once: neither is known to have won.
 	"ConditionalRequestConflict": objstore.ErrUnavailable, "OperationAborted": objstore.ErrUnavailable,
 	"AccessDenied": objstore.ErrDenied, "InvalidAccessKeyId": objstore.ErrDenied, "SignatureDoesNotMatch": objstore.ErrDenied,
 	"ExpiredToken": objstore.ErrDenied, "InvalidToken": objstore.ErrDenied, "AccountProblem": objstore.ErrDenied,
 	"InvalidRange": objstore.ErrRange,
-	"BadDigest":    objstore.ErrChecksum, "XAmzContentChecksumMismatch": objstore.ErrChecksum, "InvalidDigest": objstore.ErrChecksum,
-	"SlowDown": objstore.ErrUnavailable, "InternalError": objstore.ErrUnavailable, "ServiceUnavailable": objstore.ErrUnavailable,
+	"BadDigest":    errDamaged, "XAmzContentChecksumMismatch": errDamaged, "XAmzContentSHA256Mismatch": errDamaged,
+	"InvalidDigest": objstore.ErrChecksum,
+	"SlowDown":      objstore.ErrUnavailable, "InternalError": objstore.ErrUnavailable, "ServiceUnavailable": objstore.ErrUnavailable,
 	"RequestTimeout": objstore.ErrUnavailable, "RequestTimeTooSkewed": objstore.ErrDenied, "Throttling": objstore.ErrUnavailable,
 }
 
@@ -44,6 +52,23 @@ func byCode(code string, err error) error {
 		return fmt.Errorf("%w: %w", known, err)
 	}
 	return err
+}
+
+// conditional tells which condition of a write didn't hold.
+func conditional(err error, o objstore.PutOptions) error {
+	switch {
+	case o.IfAbsent && errors.Is(err, errPrecondition):
+		return objstore.ErrExists
+	case o.IfMatch != "" && (errors.Is(err, errPrecondition) || errors.Is(err, objstore.ErrNotFound)):
+		return objstore.ErrChanged
+	}
+	return err
+}
+
+// isCode tells whether the store answered with one of these.
+func isCode(err error, codes ...string) bool {
+	var api smithy.APIError
+	return errors.As(err, &api) && slices.Contains(codes, api.ErrorCode())
 }
 
 // classify tells what an error of the SDK means.

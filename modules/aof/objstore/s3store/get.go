@@ -44,7 +44,7 @@ func (b *Bucket) Get(ctx context.Context, key string, off, n int64) (io.ReadClos
 		}
 		return nil, objstore.Info{}, b.fail("get", key, err)
 	}
-	info := objstore.Info{Key: key, ETag: aws.ToString(out.ETag), Modified: aws.ToTime(out.LastModified)}
+	info := objstore.Info{Key: key, ETag: aws.ToString(out.ETag), Modified: aws.ToTime(out.LastModified), Metadata: out.Metadata}
 	length, err := extent(in, out, off, n, &info)
 	if err != nil {
 		out.Body.Close()

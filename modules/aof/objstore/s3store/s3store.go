@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/bop-platform/bop/modules/aof/objstore"
 )
@@ -43,6 +44,8 @@ type Options struct {
 	Credentials aws.CredentialsProvider // default: where AWS's tools look
 	// HTTP sends the requests. Default: one with limits for connecting and for the first byte of an answer.
 	HTTP config.HTTPClient
+	// Retry is for the parts of an Upload, which a Retry around the bucket can't repeat.
+	Retry objstore.RetryOptions
 }
 
 // Bucket is an objstore.Bucket in S3.
@@ -52,6 +55,10 @@ type Bucket struct {
 	s3   *s3.Client
 	// stall is how long a body may bring nothing. The transport has no such limit.
 	stall time.Duration
+	retry objstore.RetryOptions
+	part  int64 // length of an upload's first part
+	grow  int   // after so many parts they are twice as long
+	most  int   // parts of an upload
 }
 
 // Open makes a Bucket. It sends no request.
@@ -70,6 +77,7 @@ func Open(ctx context.Context, o Options) (*Bucket, error) {
 		config.WithRetryer(func() aws.Retryer { return aws.NopRetryer{} }), // objstore.Retry knows better what may be repeated
 		config.WithResponseChecksumValidation(aws.ResponseChecksumValidationWhenRequired),
 		config.WithRequestChecksumCalculation(aws.RequestChecksumCalculationWhenRequired),
+		config.WithLogger(logging.Nop{}), // it tells of bodies that break off, which are errors anyway
 	}
 	if o.Region != "" {
 		load = append(load, config.WithRegion(o.Region))
@@ -86,7 +94,7 @@ func Open(ctx context.Context, o Options) (*Bucket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("objstore: reading AWS's configuration: %w", err)
 	}
-	b := &Bucket{name: o.Bucket, url: "s3://" + o.Bucket, stall: 60 * time.Second}
+	b := &Bucket{name: o.Bucket, url: "s3://" + o.Bucket, stall: 60 * time.Second, retry: o.Retry, part: firstPart, grow: growAfter, most: maxParts}
 	b.s3 = s3.NewFromConfig(c, func(s *s3.Options) {
 		if o.Endpoint != "" {
 			s.BaseEndpoint = &o.Endpoint
@@ -132,11 +140,11 @@ func (b *Bucket) String() string { return b.url }
 
 // Put implements objstore.Bucket.
 func (b *Bucket) Put(ctx context.Context, key string, body io.ReaderAt, size int64, o objstore.PutOptions) (objstore.Info, error) {
-	if err := objstore.CheckKey(key); err != nil {
+	if err := errors.Join(objstore.CheckKey(key), objstore.CheckMetadata(o.Metadata)); err != nil {
 		return objstore.Info{}, b.fail("put", key, err)
 	}
 	if size > maxPut {
-		return objstore.Info{}, b.fail("put", key, fmt.Errorf("%d bytes are more than the 5 GiB that one request can bring: use smaller segments", size))
+		return objstore.Info{}, b.fail("put", key, fmt.Errorf("%d bytes are more than the 5 GiB that one request can bring: use smaller segments, or Upload", size))
 	}
 	sum, err := checksum(io.NewSectionReader(body, 0, size))
 	if err == nil && o.CRC32C != nil && *o.CRC32C != sum {
@@ -147,6 +155,7 @@ func (b *Bucket) Put(ctx context.Context, key string, body io.ReaderAt, size int
 	}
 	in := &s3.PutObjectInput{
 		Bucket: &b.name, Key: &key, Body: io.NewSectionReader(body, 0, size), ContentLength: &size, ChecksumCRC32C: aws.String(encodeSum(sum)),
+		Metadata: o.Metadata,
 	}
 	if o.IfAbsent {
 		in.IfNoneMatch = aws.String("*")
@@ -156,14 +165,7 @@ func (b *Bucket) Put(ctx context.Context, key string, body io.ReaderAt, size int
 	}
 	out, err := b.s3.PutObject(ctx, in)
 	if err != nil {
-		err = classify(err)
-		switch {
-		case o.IfAbsent && errors.Is(err, errPrecondition):
-			err = objstore.ErrExists
-		case o.IfMatch != "" && (errors.Is(err, errPrecondition) || errors.Is(err, objstore.ErrNotFound)):
-			err = objstore.ErrChanged
-		}
-		return objstore.Info{}, b.fail("put", key, err)
+		return objstore.Info{}, b.fail("put", key, conditional(classify(err), o))
 	}
 	return objstore.Info{Key: key, Size: size, ETag: aws.ToString(out.ETag), Modified: time.Now(), CRC32C: &sum}, nil
 }
@@ -179,7 +181,7 @@ func (b *Bucket) Head(ctx context.Context, key string) (objstore.Info, error) {
 	}
 	return objstore.Info{
 		Key: key, Size: aws.ToInt64(out.ContentLength), ETag: aws.ToString(out.ETag), Modified: aws.ToTime(out.LastModified),
-		CRC32C: decodeSum(aws.ToString(out.ChecksumCRC32C)),
+		CRC32C: decodeSum(aws.ToString(out.ChecksumCRC32C)), Metadata: out.Metadata,
 	}, nil
 }
 
@@ -238,8 +240,10 @@ func (b *Bucket) fail(op, key string, err error) error {
 	return &objstore.Error{Op: op, Bucket: b.url, Key: key, Err: err}
 }
 
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
 func checksum(r io.Reader) (uint32, error) {
-	h := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	h := crc32.New(castagnoli)
 	_, err := io.Copy(h, r)
 	return h.Sum32(), err
 }
