@@ -62,6 +62,9 @@ func (c *Cold) setDefaults() {
 // ErrBacklog: the bucket hasn't taken the log for so long that there is no room for more of it.
 var ErrBacklog = errors.New("the bucket doesn't take what is written")
 
+// ErrBucketAhead: the bucket has transactions of the database that this folder doesn't have. Nothing is brought there.
+var ErrBucketAhead = errors.New("the bucket is ahead of this folder")
+
 const (
 	manifestPrefix = "manifest-"
 	maxLocalCopy   = 64 << 20
@@ -390,6 +393,9 @@ func (db *DB) settle(ctx context.Context) (err error) {
 			}
 		}
 	}
+	if err := db.lower(ctx); err != nil {
+		return err
+	}
 	if db.file.Guests() == 0 {
 		return nil
 	}
@@ -424,6 +430,24 @@ func (db *DB) Settle(ctx context.Context) error {
 	case <-db.gone:
 		return ErrClosed
 	}
+}
+
+// lower moves pages to the front of a file that is longer than the bound, so that it can be cut.
+func (db *DB) lower(ctx context.Context) error {
+	bound := db.host.o.Cold.LocalBytes
+	size, err := db.file.Bytes()
+	if bound <= 0 || err != nil || size <= bound || db.file.Used() > bound {
+		return err
+	}
+	some := false
+	if err := db.current().Upkeep(ctx, db.file, func(cp *pagefile.Checkpoint) (bool, error) {
+		n, err := cp.Lower(ctx, db.file.Slots(bound), evictStep)
+		some = n > 0
+		return some, err
+	}); err != nil || !some {
+		return err
+	}
+	return db.file.Again()
 }
 
 // How long the owner waits for the bucket, and leaves it alone afterwards.

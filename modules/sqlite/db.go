@@ -344,6 +344,7 @@ func (h *Host) pageOptions(segment SegmentID) pagefile.Options {
 	if c := h.coldOf(segment); c != nil {
 		o.View = c.view
 		o.Came = func() { h.want(segment, false) }
+		o.Tight = h.o.Cold.LocalBytes
 	}
 	return o
 }

@@ -227,3 +227,6 @@ func newerHeader(old []byte) []byte {
 	binary.LittleEndian.PutUint32(b[508:], crc32.Checksum(b[:508], crc32.MakeTable(crc32.Castagnoli)))
 	return b
 }
+
+// testSeed moves from run to run.
+func testSeed() uint64 { return uint64(time.Now().UnixNano() / 1e6) }

@@ -174,9 +174,14 @@ func (db *DB) resealSome() {
 		}
 		return
 	}
+	mixed := db.file.Mixed()
 	db.file.Resealed()
-	if err := db.file.Again(); err != nil {
-		h.o.Logger.Warn("writing the second header failed", "database", db.Name(), "error", err)
+	err = db.file.Again()
+	if err == nil && mixed {
+		err = db.file.Scrub(h.life)
+	}
+	if err != nil {
+		h.o.Logger.Warn("clearing away what was sealed by old keys failed", "database", db.Name(), "error", err)
 	}
 	h.o.Logger.Info("all pages are sealed by the current data key", "database", db.Name(), "key", db.kept.Current())
 }

@@ -210,6 +210,15 @@ func (u *uploader) upload(ctx context.Context, pages bool) error {
 	m := u.writer.Manifest()
 	last, size := reached(m)
 	h := db.host
+	if ahead := max(last, newestLog(m)); ahead > sn.State.TXID {
+		return fmt.Errorf("%w: it has transaction %d, and the newest here is %d: this folder is older than the bucket; start with an empty folder, which takes over what the bucket has, or with another bucket or prefix",
+			ErrBucketAhead, ahead, sn.State.TXID)
+	}
+	if last == sn.State.TXID && last > 0 {
+		if chain, err := m.Chain(0); err == nil && chain[len(chain)-1].State.Checksum != sn.State.Checksum {
+			return fmt.Errorf("%w: its transaction %d is another one than the one here", ErrBucketAhead, last)
+		}
+	}
 	if last == 0 || size != sn.State.Size {
 		o, err := u.putFull(ctx, sn, backup.PurposeUpload, "", nil)
 		if err != nil {

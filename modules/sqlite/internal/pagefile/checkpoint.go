@@ -265,6 +265,7 @@ func (f *File) Again() error {
 	}
 	f.publish(n)
 	n.Release()
+	f.shrink()
 	return nil
 }
 
@@ -276,7 +277,7 @@ func (f *File) shrink() {
 		return
 	}
 	want := slotOffset(last+1, f.stride)
-	if have-want < max(1<<20, have/4) {
+	if have-want < max(1<<20, have/4) && (f.o.Tight == 0 || have <= f.o.Tight || have == want) {
 		return
 	}
 	// Failing to give space back is no reason to fail the checkpoint.

@@ -28,6 +28,8 @@ type Options struct {
 	Blocks *crypt.Blocks
 	// View finds what serves the pages that are in the bucket. It is called when one is wanted, and may fail.
 	View func(Identity, Bucket) (View, error)
+	// Tight is how large the file may be before each free slot at its end is given back. 0: it isn't so tight.
+	Tight int64
 	// Came, if set, is called when pages of the bucket wait to be put into the file: see Checkpoint.Settle.
 	Came func()
 }

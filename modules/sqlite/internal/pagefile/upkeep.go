@@ -108,6 +108,100 @@ func (c *Checkpoint) Evict(ctx context.Context, bytes int64, hot bool) (freed in
 	}
 }
 
+// Lower moves pages, and the nodes above them, from slots beyond a number of slots into free ones before it, so that the
+// file can be cut. It moves about so many bytes at most.
+func (c *Checkpoint) Lower(ctx context.Context, slots uint32, bytes int64) (moved int64, err error) {
+	f, t := c.f, c.old
+	fan := fanout(f.size)
+	for no := uint32(1); no <= t.State.Pages && moved < bytes; {
+		if ctx.Err() != nil {
+			return moved, context.Cause(ctx)
+		}
+		index := (no - 1) / fan
+		ref, err := t.nodeRef(0, index)
+		if err != nil {
+			return moved, err
+		}
+		if !ref.here() {
+			no = (index+1)*fan + 1
+			continue
+		}
+		n, err := f.node(0, index, ref)
+		if err != nil {
+			return moved, err
+		}
+		high, err := f.above(t, index, slots)
+		if err != nil {
+			return moved, err
+		}
+		first := no
+		for i := uint32(0); i < fan && no <= t.State.Pages; i, no = i+1, no+1 {
+			e := n.entry(i)
+			if !e.here() || e.slot <= slots {
+				continue
+			}
+			data, err := f.page(no, e)
+			if err != nil {
+				return moved, err
+			}
+			if err := c.Put(no, data, e.sum, false); err != nil {
+				return moved, err
+			}
+			moved += int64(f.stride)
+		}
+		if high && c.last < first {
+			c.touch(n, first, fan)
+			moved += int64(f.stride)
+		}
+	}
+	return moved, nil
+}
+
+// touch lets the nodes above a page be written anew: one entry stands in, as it was.
+func (c *Checkpoint) touch(n node, no, fan uint32) {
+	c.last = no
+	c.changes = append(c.changes, change{no - 1, n.entry((no - 1) % fan)})
+}
+
+// above tells whether one of the nodes above a node of the lowest level, or that itself, is in a slot beyond a number.
+func (f *File) above(t *Tree, index, slots uint32) (bool, error) {
+	fan := fanout(f.size)
+	for level := uint32(0); level < t.levels; level++ {
+		ref, err := t.nodeRef(level, index)
+		if err != nil {
+			return false, err
+		}
+		if ref.here() && ref.slot > slots {
+			return true, nil
+		}
+		index /= fan
+	}
+	return false, nil
+}
+
+// Slots is how many slots the file has room for within so many bytes.
+func (f *File) Slots(bytes int64) uint32 {
+	return uint32(max(0, (bytes-slotsStart)/int64(f.stride)))
+}
+
+// Scrub writes zeros over the slots that hold nothing: what was there may be in the clear.
+func (f *File) Scrub(ctx context.Context) error {
+	f.reclaim()
+	zeros := make([]byte, f.stride)
+	for slot := uint32(1); slot <= f.space.slots; slot++ {
+		if f.space.has(slot) {
+			continue
+		}
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if _, err := f.f.WriteAt(zeros, slotOffset(slot, f.stride)); err != nil {
+			return fmt.Errorf("clearing %s: %w", f.name, err)
+		}
+	}
+	return f.f.Sync()
+}
+
 // recent tells whether a slot was used lately, and forgets it.
 func (f *File) recent(slot uint32) bool {
 	return f.touched.take(slot) || f.cache.has(cacheKey{f.number, slot})
@@ -165,8 +259,7 @@ func (c *Checkpoint) Reseal(ctx context.Context, from uint32, bytes int64, curre
 				return no, written, err
 			}
 			if old {
-				c.last = first
-				c.changes = append(c.changes, change{first - 1, n.entry((first - 1) % fan)})
+				c.touch(n, first, fan)
 				written += int64(f.stride)
 			}
 		}
