@@ -186,7 +186,7 @@ func (c *cold) open(space *backup.Space, m *backup.Manifest, b pagefile.Bucket) 
 		return nil, err
 	}
 	v, err := pageobj.Open(context.Background(), pageobj.ViewOptions{
-		Bucket: space.Objects(), Keys: c.keyring, Refs: chain, Metrics: &c.h.metrics.bucket,
+		Bucket: space.Objects(), Keys: c.keyring, Refs: chain, Metrics: &c.h.metrics.cold.views,
 		Extra: func(no uint32, data []byte, sum uint64) {
 			if f := c.file.Load(); f != nil {
 				f.Arrived(no, data, sum)
@@ -506,7 +506,7 @@ func (db *DB) evict(ctx context.Context, bytes int64) error {
 	if err := db.file.Again(); err != nil {
 		return fmt.Errorf("letting pages leave: %w", err)
 	}
-	db.host.metrics.evicted.Add(ctx, freed)
+	db.host.metrics.cold.evicted.Add(ctx, freed)
 	db.host.o.Logger.Debug("pages have left the disk", "database", db.Name(), "bytes", freed, "took", time.Since(start))
 	return nil
 }

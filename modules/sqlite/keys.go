@@ -91,6 +91,14 @@ func (h *Host) saveKeys(dir string, id pagefile.Identity, k *crypt.Keyring) erro
 	return writeFile(h.o.FS, dir, newKeysName, keysName, b)
 }
 
+// CheckKeys opens the keys of every database in a data folder, as Open does first of all: for those who touch the folder
+// before they call Open. It changes nothing. A folder that isn't there is in order. Errors: ErrNoProvider, ErrNoKey,
+// ErrWrongKey, ErrDamaged.
+func CheckKeys(dir string, keys crypt.KeyProvider) error {
+	h := &Host{o: Options{Dir: dir, FS: fsys.OS, Keys: keys}}
+	return h.checkKeys()
+}
+
 // checkKeys opens the keys of every database before anything in the folder is changed.
 func (h *Host) checkKeys() error {
 	dir := filepath.Join(h.o.Dir, "db")

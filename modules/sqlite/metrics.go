@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/bop-platform/bop/modules/sqlite/internal/pagefile"
-	"github.com/bop-platform/bop/modules/sqlite/internal/pageobj"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 )
@@ -20,10 +19,7 @@ type metrics struct {
 	wait       metric.Float64Histogram
 	logBytes   metric.Int64Counter
 
-	bucket         pageobj.Metrics
-	evicted        metric.Int64Counter
-	uploaded       metric.Int64Counter
-	uploadFailures metric.Int64Counter
+	cold *coldMetrics
 
 	stop metric.Registration
 }
@@ -34,7 +30,7 @@ var durations = metric.WithExplicitBucketBoundaries(20e-6, 50e-6, 100e-6, 200e-6
 func newMetrics(h *Host, p metric.MeterProvider) (*metrics, error) {
 	m := p.Meter(scope)
 	var x metrics
-	var errs [13]error
+	var errs [10]error
 	x.commit, errs[0] = m.Float64Histogram("bop.sqlite.commit", metric.WithUnit("s"), durations,
 		metric.WithDescription("From the end of the SQL to the acknowledgement of a commit."))
 	x.commits, errs[1] = m.Int64Counter("bop.sqlite.commits", metric.WithDescription("Commits by outcome."))
@@ -43,9 +39,6 @@ func newMetrics(h *Host, p metric.MeterProvider) (*metrics, error) {
 	x.wait, errs[3] = m.Float64Histogram("bop.sqlite.writer.wait", metric.WithUnit("s"), durations,
 		metric.WithDescription("How long a transaction queued for the writer's place."))
 	x.logBytes, errs[4] = m.Int64Counter("bop.sqlite.log.bytes", metric.WithUnit("By"), metric.WithDescription("Bytes of transaction records."))
-	x.evicted, errs[10] = m.Int64Counter("bop.sqlite.bucket.evicted", metric.WithUnit("By"), metric.WithDescription("Bytes of pages that left the disk."))
-	x.uploaded, errs[11] = m.Int64Counter("bop.sqlite.bucket.uploaded", metric.WithUnit("By"), metric.WithDescription("Bytes of page and log objects that were put."))
-	x.uploadFailures, errs[12] = m.Int64Counter("bop.sqlite.bucket.upload.failures", metric.WithDescription("Attempts to bring the bucket up to date that failed."))
 	hits, e5 := m.Int64ObservableCounter("bop.sqlite.cache.hits", metric.WithDescription("Pages found in the cache of the page files."))
 	misses, e6 := m.Int64ObservableCounter("bop.sqlite.cache.misses", metric.WithDescription("Pages read from a page file."))
 	bytes, e7 := m.Int64ObservableGauge("bop.sqlite.cache", metric.WithUnit("By"), metric.WithDescription("Bytes in the cache of the page files."))
@@ -56,6 +49,9 @@ func newMetrics(h *Host, p metric.MeterProvider) (*metrics, error) {
 		return nil, err
 	}
 	var err error
+	if x.cold, err = newColdMetrics(h, m); err != nil {
+		return nil, err
+	}
 	x.stop, err = m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		s := h.cache.Stats()
 		o.ObserveInt64(hits, s.Hits)
@@ -72,7 +68,10 @@ func newMetrics(h *Host, p metric.MeterProvider) (*metrics, error) {
 	return &x, err
 }
 
-func (m *metrics) close() { _ = m.stop.Unregister() }
+func (m *metrics) close() {
+	_ = m.stop.Unregister()
+	_ = m.cold.stop.Unregister()
+}
 
 // CacheStats counts the use of the page cache that all databases share.
 type CacheStats = pagefile.CacheStats

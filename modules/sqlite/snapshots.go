@@ -150,6 +150,23 @@ func (u *uploader) schedule(ctx context.Context) error {
 		return nil
 	}
 	u.scheduled = time.Now()
+	if s.Verify > 0 && time.Since(u.checked) >= s.Verify && u.checking.CompareAndSwap(false, true) {
+		u.checked = time.Now()
+		h := u.db.host
+		ctx, cancel := context.WithCancel(h.life)
+		h.wg.Go(func() {
+			select {
+			case <-h.closing:
+			case <-ctx.Done():
+			}
+			cancel()
+		})
+		h.wg.Go(func() {
+			defer u.checking.Store(false)
+			defer cancel()
+			u.db.checkRestore(ctx)
+		})
+	}
 	newest := map[backup.Purpose]time.Time{}
 	var any time.Time
 	for _, o := range u.writer.Manifest().Snapshots() {
@@ -264,6 +281,8 @@ type RestoreOptions struct {
 	Target backup.Target
 	// Progress is told of bytes; may be nil.
 	Progress Progress
+	// Found is told what RestoreTo writes, before the first byte; may be nil.
+	Found func(Restored)
 }
 
 // open reads a version out of the bucket.
@@ -301,6 +320,9 @@ func (h *Host) RestoreTo(ctx context.Context, w io.Writer, o RestoreOptions) (Re
 		return Restored{}, fmt.Errorf("restoring %s: %w", o.Target, err)
 	}
 	defer r.Close()
+	if o.Found != nil {
+		o.Found(whatCame(r))
+	}
 	if _, err := r.WriteTo(ctx, w); err != nil {
 		return Restored{}, fmt.Errorf("restoring %s: %w", o.Target, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -69,6 +70,8 @@ type uploader struct {
 	expired   time.Time
 	scheduled time.Time
 	nudged    time.Time // the owner, last
+	checked   time.Time // a restore, last
+	checking  atomic.Bool
 }
 
 // Receive implements actor.Actor.
@@ -128,7 +131,7 @@ func (u *uploader) note(err error) {
 		return
 	}
 	h.uploadFailure.Store(&err)
-	h.metrics.uploadFailures.Add(context.Background(), 1)
+	h.metrics.cold.uploadFailures.Add(context.Background(), 1)
 	pause := min(time.Second<<min(u.failures, 10), longestUploadPause)
 	if u.failures == 0 || u.failures%20 == 0 {
 		h.o.Logger.Warn("the bucket doesn't take what is written, it is tried again", "database", db.Name(), "in", pause, "error", err)
@@ -354,7 +357,7 @@ func (u *uploader) putChanges(ctx context.Context, sn *pagestore.Snapshot, since
 }
 
 func (u *uploader) count(o backup.Object) {
-	u.db.host.metrics.uploaded.Add(context.Background(), o.Size+o.Index.Size)
+	u.db.host.metrics.cold.uploaded.Add(context.Background(), o.Size+o.Index.Size)
 }
 
 // staleKey tells whether an object that the newest state needs is sealed otherwise than new ones are.
@@ -390,7 +393,7 @@ func (u *uploader) view(at page.TXID) (*pageobj.View, error) {
 		return nil, err
 	}
 	return pageobj.Open(context.Background(), pageobj.ViewOptions{
-		Bucket: u.writer.Space().Objects(), Keys: db.cold.keyring, Refs: chain, Metrics: &db.host.metrics.bucket, ReadAhead: -1,
+		Bucket: u.writer.Space().Objects(), Keys: db.cold.keyring, Refs: chain, Metrics: &db.host.metrics.cold.views, ReadAhead: -1,
 	})
 }
 
@@ -477,7 +480,7 @@ func (u *uploader) putLogs(ctx context.Context, m *backup.Manifest, sn *pagestor
 		}
 	})
 	if err == nil {
-		db.host.metrics.uploaded.Add(ctx, ref.Size)
+		db.host.metrics.cold.uploaded.Add(ctx, ref.Size)
 	}
 	return ref, err
 }
