@@ -66,7 +66,8 @@ type DB struct {
 	reseal reseal
 	// Of the bucket: when the pin was renewed, and until when the bucket is left alone.
 	pinned, settleAfter time.Time
-	complained          time.Time // of checkpoints that fail; zero: none does
+	retiring            atomic.Bool // somebody looks whether old keys can go
+	complained          time.Time   // of checkpoints that fail; zero: none does
 
 	cookie atomic.Pointer[cookie]
 }

@@ -152,7 +152,7 @@ func (db *DB) changeKeys(ctx context.Context, change func(old *crypt.Keyring) (*
 // what that keyring seals is written.
 func (db *DB) keep() error {
 	k := db.current().Keys()
-	if k == nil || k == db.kept {
+	if k == nil || k == db.kept || drops(k, db.kept) {
 		return nil
 	}
 	if err := db.host.saveKeys(db.dir, db.ident(), k); err != nil {

@@ -244,6 +244,14 @@ func (db *DB) pause() {
 func (db *DB) tidy() {
 	s := db.current().Stats()
 	h := db.host
+	if db.cold == nil && db.kept != nil && len(db.kept.Keys()) > 1 && db.retiring.CompareAndSwap(false, true) {
+		h.wg.Go(func() {
+			defer db.retiring.Store(false)
+			if _, err := db.retireKeys(h.life); err != nil && h.life.Err() == nil {
+				h.o.Logger.Warn("looking for old data keys failed, it is tried again", "error", err)
+			}
+		})
+	}
 	switch {
 	case s.Commits > 0 && (time.Since(s.DirtySince) >= h.o.CheckpointInterval || h.behind(db)):
 		db.background()
@@ -306,6 +314,9 @@ func (db *DB) checkpoint(ctx context.Context) error {
 	}
 	if db.cold != nil {
 		db.cold.file.Store(db.file)
+	}
+	if err := db.keepLess(h.life); err != nil && h.life.Err() == nil {
+		h.o.Logger.Warn("old data keys can't be let go of here, it is tried again", "database", db.Name(), "error", err)
 	}
 	db.release()
 	if pages > 0 {

@@ -111,6 +111,19 @@ func (db *DB) RekeyStatus() RekeyStatus {
 	return s
 }
 
+// RetireKeys drops the data keys that nothing is sealed by any more, which happens by itself now and then. It tells what
+// still needs one, "" if none is left.
+func (db *DB) RetireKeys(ctx context.Context) (need string, err error) {
+	if db.cold == nil {
+		return db.retireKeys(ctx)
+	}
+	err = db.WithBackup(ctx, func(ctx context.Context, w *backup.Writer) error {
+		need, err = db.retireKeys(ctx)
+		return err
+	})
+	return need, err
+}
+
 // stale lists the page objects that are sealed by another key than the current one.
 func stale(m *backup.Manifest, k *crypt.Keyring) (keys []string) {
 	for i := range m.Objects {

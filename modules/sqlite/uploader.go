@@ -592,7 +592,8 @@ func (u *uploader) tidy(ctx context.Context) error {
 		return err
 	}
 	u.learn()
-	return nil
+	_, err := u.db.retireKeys(ctx)
+	return err
 }
 
 // full puts all pages as they are now.

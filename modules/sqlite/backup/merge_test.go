@@ -1,8 +1,10 @@
 package backup
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/bop-platform/bop/modules/aof/objstore"
@@ -135,6 +137,63 @@ func TestWhatIsMergedIsRestoredAsBefore(t *testing.T) {
 		if kinds[MergePages] == 0 || kinds[MergeFull] == 0 || logs && kinds[MergeLogs] == 0 {
 			t.Errorf("seed %d: %v", seed, kinds)
 		}
+	}
+}
+
+// Whoever put them left out the pages of zeros that came by growth.
+func TestAMergeDoesntBringBackWhatWasCutOff(t *testing.T) {
+	f := newFixture(t, 1, false, objstore.NewMemory())
+	w := f.writer(1)
+	pages := func(n int, content byte) (list [][]byte, all map[uint32]bool) {
+		all = map[uint32]bool{}
+		for no := range uint32(n) {
+			list, all[no+1] = append(list, bytes.Repeat([]byte{content}, 512)), true
+		}
+		return list, all
+	}
+	list, all := pages(20, 1)
+	f.install(512, true, list, all)
+	f.install(512, false, list[:5], map[uint32]bool{1: true})
+	grown := append(slices.Clone(list[:5]), make([][]byte, 15)...)
+	for i := 5; i < 20; i++ {
+		grown[i] = make([]byte, 512)
+	}
+	f.install(512, false, grown, map[uint32]bool{2: true})
+	for id := page.TXID(1); id <= 3; id++ {
+		v := f.versions[id]
+		in := PageUpload{Min: id, State: v.state, Purpose: PurposeUpload}
+		o, err := w.PutPages(t.Context(), v, slices.Values([]uint32{1, 2}), 2, in)
+		if id == 1 {
+			o, err = w.PutPages(t.Context(), v, nil, 0, in)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Commit(t.Context(), func(m *Manifest) error { m.Add(o); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.restored(f.space, Target{TXID: 3}, 3)
+	g := NextMerge(w.Manifest(), Policy{Chain: 1})
+	if g == nil || g.Kind != MergePages || g.Min != 2 || g.Max != 3 {
+		t.Fatalf("%+v", g)
+	}
+	if err := w.Merge(t.Context(), g, MergeOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	f.restored(f.space, Target{TXID: 3}, 3)
+	// And records that leave them out.
+	for first := page.TXID(1); first <= 2; first++ {
+		f2 := newFixture(t, 1, false, objstore.NewMemory())
+		f2.model = f.model
+		w := f2.writer(1)
+		if err := f.putPages(w, 1, first, PurposeUpload); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.putLog(w, 2, 3); err != nil {
+			t.Fatal(err)
+		}
+		f2.restored(f2.space, Target{TXID: 3}, 3)
 	}
 }
 

@@ -182,6 +182,12 @@ func TestAPinThatComesDuringACollectionIsHeardOrRefused(t *testing.T) {
 		if pinned == nil && !f.has(key) {
 			t.Fatalf("request %d: the pin was taken, and the object is gone", at)
 		}
+		if pinned == nil {
+			f.collect(w)
+			if err := f.space.Pin(t.Context(), "n1", before.Sequence, before); err != nil {
+				t.Fatalf("request %d: renewing the pin: %v", at, err)
+			}
+		}
 		if pinned != nil && !errors.Is(pinned, ErrPinLost) {
 			t.Fatalf("request %d: %v", at, pinned)
 		}

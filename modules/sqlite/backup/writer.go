@@ -27,10 +27,9 @@ type Writer struct {
 
 	current atomic.Pointer[Manifest]
 
-	mu     sync.Mutex // held by whoever swaps the manifest
-	etag   string     // of current in the bucket
-	tried  uint64     // highest sequence of any attempt
-	unsure bool       // an attempt has no known outcome
+	mu    sync.Mutex // held by whoever swaps the manifest
+	etag  string     // of current in the bucket
+	tried uint64     // highest sequence of any attempt
 
 	pinned struct {
 		sync.Mutex
@@ -154,11 +153,6 @@ const swapAttempts = 10
 
 func (w *Writer) commit(ctx context.Context, change func(*Manifest) error) error {
 	for attempt := 1; ; attempt++ {
-		if w.unsure {
-			if _, err := w.look(ctx); err != nil {
-				return err
-			}
-		}
 		next, err := w.next(change)
 		if err != nil {
 			return err
@@ -256,7 +250,6 @@ func (w *Writer) swap(ctx context.Context, next *Manifest) error {
 	}
 	// Either another manifest is there, or the answer was lost: only the bucket knows. It is asked even if the caller has
 	// given up, because it costs little and spares the caller a change that may have happened.
-	w.unsure = true
 	lctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	found, lerr := w.look(lctx)
@@ -270,14 +263,13 @@ func (w *Writer) swap(ctx context.Context, next *Manifest) error {
 	case refused:
 		return errLate
 	}
-	w.unsure = true // the request may still be on its way
-	return fmt.Errorf("%w (it hasn't happened, but may yet)", err)
+	return fmt.Errorf("%w (it hasn't happened, but may yet: the request may still be on its way)", err)
 }
 
 // took notes that the bucket has m now.
 func (w *Writer) took(m *Manifest, etag string) {
 	w.current.Store(m)
-	w.etag, w.unsure = etag, false
+	w.etag = etag
 	w.tried = max(w.tried, m.Sequence)
 	w.state.Lock()
 	defer w.state.Unlock()
@@ -290,7 +282,6 @@ func (w *Writer) took(m *Manifest, etag string) {
 func (w *Writer) look(ctx context.Context) (*Manifest, error) {
 	b, etag, err := w.s.loadRaw(ctx)
 	if errors.Is(err, ErrNoBackup) && w.etag == "" {
-		w.unsure = false
 		return w.Manifest(), nil // there was none before either
 	}
 	if err != nil {

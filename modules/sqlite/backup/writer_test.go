@@ -150,7 +150,7 @@ func TestASwapThatFailsOrIsCancelledCanBeTriedAgain(t *testing.T) {
 
 // A request that was given up comes through later: before the next one, or after it.
 func TestALateSwapDoesNoHarm(t *testing.T) {
-	for _, before := range []bool{true, false} {
+	for _, when := range []string{"before", "while", "after"} {
 		mem := objstore.NewMemory()
 		f := newFixture(t, 1, false, mem)
 		b := newWatched(t, mem, f.space, 1)
@@ -172,19 +172,27 @@ func TestALateSwapDoesNoHarm(t *testing.T) {
 				l()
 			}
 		}
-		if before {
+		if when == "before" {
 			run()
 		}
-		if err := w.Commit(t.Context(), func(m *Manifest) error { m.Name += "b"; return nil }); err != nil {
+		calls := 0
+		err = w.Commit(t.Context(), func(m *Manifest) error {
+			if calls++; calls == 1 && when == "while" {
+				run()
+			}
+			m.Name += "b"
+			return nil
+		})
+		if err != nil {
 			t.Fatal(err)
 		}
 		want := "ab"
-		if !before {
+		if when == "after" {
 			want = "b"
 			run()
 		}
 		if m, _, err := f.space.Load(t.Context()); err != nil || m.Name != want || w.Manifest().Name != want {
-			t.Errorf("before=%v: %q (%v)", before, m.Name, err)
+			t.Errorf("%s: %q (%v)", when, m.Name, err)
 		}
 	}
 }

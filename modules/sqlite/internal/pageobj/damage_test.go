@@ -401,3 +401,37 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	v.Prefetch(t.Context(), []uint32{1, 2, 3})
 	v.Close()
 }
+
+func TestTheBadLuckOfOthersIsNotOurs(t *testing.T) {
+	mem := objstore.NewMemory()
+	m, refs := smallChain(t, mem, nil)
+	gate, asked := make(chan struct{}), make(chan struct{}, 1)
+	var once atomic.Bool
+	bucket := faulty.New(mem, func(c faulty.Call) faulty.Fault {
+		if c.Key == refs[0].Key && once.CompareAndSwap(false, true) {
+			asked <- struct{}{}
+			return faulty.Fault{Wait: gate, Cut: -1}
+		}
+		return faulty.Fault{}
+	})
+	v := mustOpen(t, ViewOptions{Bucket: bucket, Refs: refs})
+	v.Prefetch(t.Context(), []uint32{6})
+	<-asked
+	got := make(chan error, 1)
+	go func() {
+		data, sum, err := v.Page(context.Background(), 6)
+		if want, wantSum, _ := m.Page(6, make([]byte, 512)); err == nil && (string(data) != string(want) || sum != wantSum) {
+			err = errors.New("another page came")
+		}
+		got <- err
+	}()
+	for waiting := false; !waiting; runtime.Gosched() {
+		v.mu.Lock()
+		waiting = v.inflight[6].waiters == 2
+		v.mu.Unlock()
+	}
+	close(gate)
+	if err := <-got; err != nil {
+		t.Fatal(err)
+	}
+}

@@ -60,6 +60,9 @@ func PlaceOf(b []byte) (p Place, err error) {
 	return p, nil
 }
 
+// Keyed tells whether a record brings a keyring. It is in the clear.
+func Keyed(b []byte) bool { return len(b) > 1 && b[0] == magic && b[1] == keyed }
+
 // Seal seals a part that a Writer has made.
 func Seal(b []byte, s *crypt.LogSealer) ([]byte, error) {
 	if len(b) < fixedLen+crcLen || b[1] != plain {
