@@ -376,14 +376,14 @@ func (h *Host) bySegment(s SegmentID) *DB {
 
 // start gives a database its owner.
 func (h *Host) start(db *DB) {
+	if db.cold != nil && db.file != nil {
+		db.cold.file.Store(db.file)
+	}
 	done := make(chan struct{})
 	h.system.Root.Send(h.supervisor, &spawnOwner{db, done})
 	<-done
 	if db.cold == nil {
 		return
-	}
-	if db.file != nil {
-		db.cold.file.Store(db.file)
 	}
 	done = make(chan struct{})
 	h.system.Root.Send(h.supervisor, &spawnUploader{db, done})

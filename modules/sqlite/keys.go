@@ -162,7 +162,7 @@ func (db *DB) keep() error {
 	db.cold.keyed(k)
 	if db.file != nil && db.file.Sealable() {
 		db.file.Rekey(blocksOf(k, db.Lineage()))
-		db.beginReseal()
+		db.beginReseal(db.owner)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -99,7 +100,7 @@ func (o *owner) Receive(ctx actor.Context) {
 		o.revive(ctx)
 		// Where a change of keys was interrupted.
 		if k := db.kept; k != nil && db.file != nil && db.file.Sealable() && (len(k.Keys()) > 1 || db.file.Mixed()) {
-			db.beginReseal()
+			db.beginReseal(ctx.Self())
 		}
 	case *tryAgain:
 		o.revive(ctx)
@@ -131,7 +132,7 @@ func (o *owner) Receive(ctx actor.Context) {
 		db.settleAfter = time.Time{}
 		m.done <- db.settle(m.ctx)
 	case *resealStep:
-		db.resealSome()
+		db.resealSome(ctx.Self())
 	case *lastOrders:
 		err := db.checkpoint(m.ctx)
 		if err == nil {
@@ -169,6 +170,8 @@ func (o *owner) revive(ctx actor.Context) {
 func (o *owner) fail(v any, message any) {
 	var cause error
 	switch v := v.(type) {
+	case runtime.Error: // an error too, but where it came from is what matters
+		cause = &PanicError{v, debug.Stack()}
 	case error:
 		cause = v
 	default:

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"github.com/bop-platform/bop/modules/sqlite/backup"
 	"github.com/bop-platform/bop/modules/sqlite/crypt"
 	"github.com/bop-platform/bop/modules/sqlite/internal/pagefile"
@@ -134,8 +135,8 @@ func stale(m *backup.Manifest, k *crypt.Keyring) (keys []string) {
 	return keys
 }
 
-// beginReseal is called by the owner when pages may be sealed by old keys.
-func (db *DB) beginReseal() {
+// beginReseal is called by the owner, self, when pages may be sealed by old keys.
+func (db *DB) beginReseal(self *actor.PID) {
 	r := &db.reseal
 	r.mu.Lock()
 	r.running, r.cursor, r.done, r.begun, r.bytes = true, 1, 0, time.Now(), 0
@@ -143,11 +144,11 @@ func (db *DB) beginReseal() {
 	r.total = int64(t.State.Pages) * int64(t.State.Size)
 	t.Release()
 	r.mu.Unlock()
-	db.host.system.Root.Send(db.owner, &resealStep{})
+	db.host.system.Root.Send(self, &resealStep{})
 }
 
 // resealSome seals some pages anew and asks for its next turn.
-func (db *DB) resealSome() {
+func (db *DB) resealSome(self *actor.PID) {
 	r := &db.reseal
 	h := db.host
 	if db.file == nil || db.kept == nil || !db.file.Sealable() || h.life.Err() != nil {
@@ -179,7 +180,7 @@ func (db *DB) resealSome() {
 	more := r.running
 	r.mu.Unlock()
 	if more {
-		self, root := db.owner, h.system.Root
+		root := h.system.Root
 		if pause == 0 {
 			root.Send(self, &resealStep{})
 		} else {

@@ -59,7 +59,7 @@ func TestAFlippedByteInTheBucketIsFoundAndNeverRestored(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			step := 1 + len(data)/50 // all of them would take minutes
+			step := 1 + len(data)/20 // all of them would take minutes
 			for i := f.rng.IntN(step); i < len(data); i += step {
 				flips++
 				bad := bytes.Clone(data)

@@ -7,8 +7,6 @@ import (
 	"iter"
 	"math/bits"
 
-	"github.com/superfly/ltx"
-
 	"github.com/bop-platform/bop/modules/sqlite/internal/page"
 	"github.com/bop-platform/bop/modules/sqlite/internal/pageobj"
 )
@@ -197,7 +195,7 @@ func (w *Writer) mergePages(ctx context.Context, g *Merge, o MergeOptions) error
 	var nos iter.Seq[uint32]
 	var count int64
 	if g.Kind == MergePages {
-		set, err := mergedPages(ctx, v, g)
+		set, err := mergedPages(ctx, v, g.Min)
 		if err != nil {
 			return err
 		}
@@ -239,29 +237,13 @@ func (m *Manifest) dropMerged() {
 
 // mergedPages finds the pages of the object that is to take the place of the newer ones of a chain: those that they
 // hold, and those that came by growth while they did, because what an older object has there doesn't count.
-func mergedPages(ctx context.Context, v *pageobj.View, g *Merge) (pageSet, error) {
-	pages := v.State().Pages
-	set := make(pageSet, uint64(pages)/64+1)
-	err := v.Changed(ctx, g.Min-1, func(no uint32) error {
+func mergedPages(ctx context.Context, v *pageobj.View, first page.TXID) (pageSet, error) {
+	set := make(pageSet, uint64(v.State().Pages)/64+1)
+	err := v.Changed(ctx, first-1, func(no uint32) error {
 		set.add(no)
 		return nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	least := pages
-	for i, r := range g.Chain {
-		// The first that counts is the one on which the merged ones stand.
-		if i+1 < len(g.Chain) && g.Chain[i+1].Max < g.Min {
-			continue
-		}
-		least = min(least, r.State.Pages)
-	}
-	for no := uint64(least) + 1; no <= uint64(pages); no++ {
-		set.add(uint32(no))
-	}
-	set.remove(ltx.LockPgno(v.State().Size))
-	return set, nil
+	return set, err
 }
 
 // pageSet is a set of page numbers, a bit for each.
@@ -272,14 +254,6 @@ func (s pageSet) add(no uint32) {
 		s[i] |= 1 << (no % 64)
 	}
 }
-
-func (s pageSet) remove(no uint32) {
-	if i := no / 64; int(i) < len(s) {
-		s[i] &^= 1 << (no % 64)
-	}
-}
-
-func (s pageSet) has(no uint32) bool { return int(no/64) < len(s) && s[no/64]&(1<<(no%64)) != 0 }
 
 func (s pageSet) count() int64 {
 	n := 0

@@ -94,10 +94,11 @@ func TestTheNameOfADeletedObjectIsntGivenAgainForSomeTime(t *testing.T) {
 
 func TestAPinProtectsWhatItsManifestNames(t *testing.T) {
 	f, w, before, key := heap(t, objstore.NewMemory())
+	after := w.Manifest()
 	if err := f.space.Pin(t.Context(), "n1", before.Sequence, before); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.space.Pin(t.Context(), "n2", w.Manifest().Sequence, w.Manifest()); err != nil {
+	if err := f.space.Pin(t.Context(), "n2", after.Sequence, after); err != nil {
 		t.Fatal(err)
 	}
 	f.clock.Add(2 * time.Hour)
@@ -110,6 +111,9 @@ func TestAPinProtectsWhatItsManifestNames(t *testing.T) {
 	f.clock.Add(24*time.Hour - time.Second)
 	if n := f.collect(w); n != 0 || !f.has(key) {
 		t.Fatal("renewing a pin doesn't help")
+	}
+	if err := f.space.Pin(t.Context(), "n2", after.Sequence, after); err != nil {
+		t.Fatal(err)
 	}
 	if err := f.space.Unpin(t.Context(), "n1"); err != nil {
 		t.Fatal(err)

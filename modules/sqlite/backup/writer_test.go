@@ -200,7 +200,7 @@ func TestALateSwapDoesNoHarm(t *testing.T) {
 // Two writers race, with answers that are lost and requests that come late. Whatever happens, each manifest names only
 // what is there, epochs don't go back, and nothing that is named is deleted.
 func TestADeposedWriterDoesNoDamage(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := range uint64(16) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			mem := objstore.NewMemory()
@@ -321,7 +321,7 @@ func raceWriter(f *fixture, rng *rand.Rand, epoch uint64) {
 // After a crash at any request, a new writer finds a whole backup, goes on, and leaves nothing behind.
 func TestACrashAtAnyRequestLeavesAWholeBackup(t *testing.T) {
 	for _, sealed := range []bool{false, true} {
-		for n := 1; ; n += 1 + n/60 {
+		for n := 1; ; n += 1 + n/25 {
 			mem := objstore.NewMemory()
 			f := newFixture(t, 11, sealed, mem)
 			for range 40 {
