@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/bop-platform/bop/modules/sqlite/backup"
@@ -37,12 +40,24 @@ func (h *Host) Adopted() []Adopted { return h.adopted }
 // them.
 func (h *Host) adoptSystem(ctx context.Context, r *recovery) error {
 	o := &h.o.Cold
-	if o.Bucket == nil || !o.Adopt || len(r.segments) > 0 || h.log.Committed() > 0 {
+	begun, err := h.adoptionBegun()
+	switch {
+	case err != nil:
+		return err
+	case begun && o.Bucket == nil:
+		return fmt.Errorf("taking over databases from a bucket was interrupted: %w", ErrNoBucket)
+	case begun && r.segments[systemSegment] != nil:
+		h.adopting = true // the others may be missing
+		return nil
+	case !begun && (o.Bucket == nil || !o.Adopt || len(r.segments) > 0 || h.log.Committed() > 0):
 		return nil
 	}
 	root, err := backup.LoadRoot(ctx, o.Bucket)
-	if errors.Is(err, backup.ErrNoBackup) {
+	if errors.Is(err, backup.ErrNoBackup) && !begun {
 		return nil
+	}
+	if err == nil {
+		err = h.beginAdoption()
 	}
 	if err != nil {
 		return err
@@ -54,9 +69,58 @@ func (h *Host) adoptSystem(ctx context.Context, r *recovery) error {
 	}
 	r.segments[systemSegment] = f
 	r.store(f)
-	l, ok := h.log.(AtLeastLog)
-	if ok {
-		return l.AtLeast(h.adoptedEpoch)
+	return nil
+}
+
+// adoptingName is a file in the data folder for as long as a database may be missing that the bucket has: whoever finds it
+// goes on taking over, so that a crash in between doesn't leave databases that are empty.
+const adoptingName = "adopting"
+
+func (h *Host) adoptionBegun() (bool, error) {
+	names, err := h.o.FS.ReadDir(h.o.Dir)
+	if err != nil {
+		return false, fmt.Errorf("reading %s: %w", h.o.Dir, err)
+	}
+	return slices.Contains(names, adoptingName), nil
+}
+
+func (h *Host) beginAdoption() error {
+	name := filepath.Join(h.o.Dir, adoptingName)
+	f, err := h.o.FS.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
+	if err == nil {
+		err = errors.Join(f.Sync(), f.Close())
+	}
+	if err == nil {
+		err = h.o.FS.SyncDir(h.o.Dir)
+	}
+	if err != nil {
+		return fmt.Errorf("making %s: %w", name, err)
+	}
+	return nil
+}
+
+// endAdoption is called when all databases that the system database names have been looked for. Leaderships get epochs
+// above those that any of them has seen; epoch is the one there is, of a log that isn't replicated.
+func (h *Host) endAdoption(ctx context.Context, epoch uint64) error {
+	if !h.adopting {
+		return nil
+	}
+	h.adopting = false // what the registry names from now on is new
+	if l, ok := h.log.(AtLeastLog); ok {
+		if err := l.AtLeast(h.adoptedEpoch); err != nil {
+			return err
+		}
+	} else if h.replicated == nil && h.adoptedEpoch > epoch {
+		if _, err := h.log.Lead(ctx, h.adoptedEpoch); err != nil {
+			return err
+		}
+	}
+	if h.notAdopted {
+		return nil
+	}
+	name := filepath.Join(h.o.Dir, adoptingName)
+	if err := errors.Join(h.o.FS.Remove(name), h.o.FS.SyncDir(h.o.Dir)); err != nil {
+		return fmt.Errorf("removing %s: %w", name, err)
 	}
 	return nil
 }
@@ -73,7 +137,7 @@ func (h *Host) adopt(ctx context.Context, segment SegmentID, id pagefile.Identit
 	if err != nil {
 		return nil, err
 	}
-	h.adoptedEpoch = max(h.adoptedEpoch, epoch, m.Epoch) + 1
+	h.adoptedEpoch = max(h.adoptedEpoch, epoch+1, m.Epoch+1)
 	id.Lineage = newIdentity().Lineage
 	if m, err = space.Adopt(ctx, id.Lineage, h.adoptedEpoch); err != nil {
 		return nil, err

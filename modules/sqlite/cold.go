@@ -81,10 +81,16 @@ type cold struct {
 	id       pagefile.Identity // of space
 	keys     *crypt.Keyring
 	newest   *backup.Manifest // the newest that is known
-	views    map[pagefile.Bucket]*pageobj.View
+	views    map[viewOf]*pageobj.View
 	stands   []string // keys of the chain that the page file stands on, as far as it was put there since the opening
 	uploaded Position // up to which the bucket has the log
 	seen     time.Time
+}
+
+// viewOf names a view: a file that was replaced is still read by those who began before.
+type viewOf struct {
+	id pagefile.Identity
+	b  pagefile.Bucket
 }
 
 // coldOf returns what a segment has in the bucket, nil without one.
@@ -96,7 +102,7 @@ func (h *Host) coldOf(segment SegmentID) *cold {
 	defer h.mu.Unlock()
 	c := h.colds[segment]
 	if c == nil {
-		c = &cold{h: h, segment: segment, views: map[pagefile.Bucket]*pageobj.View{}}
+		c = &cold{h: h, segment: segment, views: map[viewOf]*pageobj.View{}}
 		h.colds[segment] = c
 	}
 	return c
@@ -117,7 +123,6 @@ func (c *cold) in(id pagefile.Identity) *backup.Space {
 	defer c.mu.Unlock()
 	if c.space == nil || c.id != id {
 		c.id, c.newest, c.uploaded, c.stands = id, nil, 0, nil
-		c.closeViews()
 		c.space = c.h.spaceOf(id, c.keyring)
 	}
 	return c.space
@@ -139,17 +144,13 @@ func (c *cold) keyed(k *crypt.Keyring) {
 	c.mu.Unlock()
 }
 
-func (c *cold) closeViews() {
-	for b, v := range c.views {
-		v.Close()
-		delete(c.views, b)
-	}
-}
-
 func (c *cold) close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closeViews()
+	for of, v := range c.views {
+		v.Close()
+		delete(c.views, of)
+	}
 }
 
 func (h *Host) manifestFile(segment SegmentID, sequence uint64) string {
@@ -158,13 +159,14 @@ func (h *Host) manifestFile(segment SegmentID, sequence uint64) string {
 
 // view serves the pages that a tree has in the bucket, by the copy of the manifest that the tree names.
 func (c *cold) view(id pagefile.Identity, b pagefile.Bucket) (pagefile.View, error) {
+	of := viewOf{id, b}
 	c.mu.Lock()
-	v := c.views[b]
+	v := c.views[of]
 	c.mu.Unlock()
 	if v != nil {
 		return v, nil
 	}
-	space := c.in(id)
+	space := c.h.spaceOf(id, c.keyring) // of the file, which may be one that was replaced and is still read
 	name := c.h.manifestFile(c.segment, b.Sequence)
 	text, err := readFile(c.h.o.FS, name, maxLocalCopy)
 	if err != nil {
@@ -176,12 +178,12 @@ func (c *cold) view(id pagefile.Identity, b pagefile.Bucket) (pagefile.View, err
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	return c.open(space, m, b)
+	return c.open(space, m, of)
 }
 
 // open makes the view of a manifest.
-func (c *cold) open(space *backup.Space, m *backup.Manifest, b pagefile.Bucket) (*pageobj.View, error) {
-	chain, err := m.Chain(b.TXID)
+func (c *cold) open(space *backup.Space, m *backup.Manifest, of viewOf) (*pageobj.View, error) {
+	chain, err := m.Chain(of.b.TXID)
 	if err != nil {
 		return nil, err
 	}
@@ -198,11 +200,11 @@ func (c *cold) open(space *backup.Space, m *backup.Manifest, b pagefile.Bucket) 
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if other := c.views[b]; other != nil {
+	if other := c.views[of]; other != nil {
 		v.Close()
 		return other, nil
 	}
-	c.views[b] = v
+	c.views[of] = v
 	return v, nil
 }
 
@@ -284,10 +286,10 @@ func (db *DB) forgetManifests() {
 	c := db.cold
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for b, v := range c.views {
-		if b.Sequence < oldest {
+	for of, v := range c.views {
+		if of.id == c.id && of.b.Sequence < oldest {
 			v.Close()
-			delete(c.views, b)
+			delete(c.views, of)
 		}
 	}
 }

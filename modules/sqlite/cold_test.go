@@ -325,3 +325,116 @@ func TestABucketThatDoesntAnswerIsAnErrorForMissingPagesOnly(t *testing.T) {
 	wantText(t, c.Raw(), `PRAGMA integrity_check`, "ok")
 	upload(t, db)
 }
+
+func TestAnAdoptionThatWasInterruptedGoesOn(t *testing.T) {
+	mem := objstore.NewMemory()
+	o := withBucket(t.TempDir(), mem)
+	h := open(t, o)
+	db := create(t, h, "d")
+	id := db.ID().String()
+	c := connect(t, db)
+	fill(t, c, 500, 1000)
+	upload(t, db)
+	c.Close()
+	closeHost(t, h)
+
+	var down atomic.Bool
+	down.Store(true)
+	o = withBucket(t.TempDir(), faulty.New(mem, func(c faulty.Call) faulty.Fault {
+		if down.Load() && strings.HasPrefix(c.Key, id) {
+			return faulty.Fault{Before: fmt.Errorf("%w: it is down", objstore.ErrUnavailable)}
+		}
+		return faulty.Fault{}
+	}))
+	o.Cold.Adopt = true
+	h = open(t, o)
+	if db, err := h.DB("d"); err == nil && db.Err() == nil {
+		t.Fatal("it serves what it hasn't got")
+	}
+	closeHost(t, h)
+	down.Store(false)
+	h = open(t, o)
+	db = find(t, h, "d")
+	if err := db.Err(); err != nil {
+		t.Fatal(err)
+	}
+	wantText(t, connect(t, db).Raw(), `SELECT count(*) FROM t`, "500")
+	if a := h.Adopted(); len(a) != 1 || a[0].Name != "d" || a[0].TXID != db.Heads().Committed {
+		t.Fatalf("got %+v", a)
+	}
+}
+
+func TestManyDatabasesGoOnAfterAnAdoption(t *testing.T) {
+	o := withBucket(t.TempDir(), objstore.NewMemory())
+	h := open(t, o)
+	const n = 6
+	for i := range n {
+		db := create(t, h, fmt.Sprint("d", i))
+		c := connect(t, db)
+		sqlExec(t, c, `CREATE TABLE t (x)`)
+		upload(t, db)
+		c.Close()
+	}
+	for round := range 3 {
+		closeHost(t, h)
+		o.Dir, o.Cold.Adopt = t.TempDir(), true
+		h = open(t, o)
+		for i := range n {
+			db := find(t, h, fmt.Sprint("d", i))
+			c := connect(t, db)
+			wantText(t, c.Raw(), `SELECT count(*) FROM t`, fmt.Sprint(round))
+			sqlExec(t, c, `INSERT INTO t VALUES (1)`)
+			upload(t, db)
+			c.Close()
+		}
+		upload(t, h.System())
+	}
+}
+
+// distant is a bucket that takes its time, and sees how many requests it has at a time.
+type distant struct {
+	objstore.Bucket
+	now, most, all atomic.Int64
+}
+
+func (d *distant) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, objstore.Info, error) {
+	d.all.Add(1)
+	now := d.now.Add(1)
+	for m := d.most.Load(); now > m && !d.most.CompareAndSwap(m, now); m = d.most.Load() {
+	}
+	defer d.now.Add(-1)
+	select {
+	case <-time.After(2 * time.Millisecond):
+	case <-ctx.Done():
+	}
+	return d.Bucket.Get(ctx, key, off, n)
+}
+
+func TestAScanInKeyOrderIsReadAhead(t *testing.T) {
+	mem := objstore.NewMemory()
+	h := open(t, withBucket(t.TempDir(), mem))
+	db := create(t, h, "d")
+	c := connect(t, db)
+	// Random keys in many transactions: the leaves of the table are anywhere in the file.
+	sqlExec(t, c, `CREATE TABLE t (k INTEGER PRIMARY KEY, v)`)
+	for range 20 {
+		sqlExec(t, c, `INSERT OR IGNORE INTO t SELECT abs(random()) % 1000000000, randomblob(700) FROM `+fmt.Sprintf(series, 300))
+	}
+	want := text(t, c.Raw(), `SELECT count(*), total(length(v)) FROM t`)
+	upload(t, db)
+	c.Close()
+	closeHost(t, h)
+	far := &distant{Bucket: mem}
+	o := withBucket(t.TempDir(), far)
+	o.Cold.Adopt = true
+	h = open(t, o)
+	db = find(t, h, "d")
+	c = connect(t, db)
+	far.most.Store(0)
+	before := far.all.Load()
+	wantText(t, c.Raw(), `SELECT count(*), total(length(v)) FROM t`, want)
+	t.Logf("%d requests for %d pages, at most %d at a time", far.all.Load()-before, db.Info().Pages, far.most.Load())
+	if n := far.most.Load(); n < 6 {
+		t.Errorf("at most %d requests at a time", n)
+	}
+}

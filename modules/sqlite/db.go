@@ -203,6 +203,7 @@ func (h *Host) newDB(segment SegmentID, id pagefile.Identity, name string, creat
 		Committing: db.committing,
 		Checkpoint: db.Checkpoint,
 		Panicked:   db.panicked,
+		Ahead:      h.o.Cold.Bucket != nil,
 	}
 	db.pool = newPool(db, h.o.IdleConns)
 	return db

@@ -53,6 +53,7 @@ type Host struct {
 	damage     []error // of the log; set before Open returns
 
 	adopting     bool      // this opening takes databases over from the bucket
+	notAdopted   bool      // it failed for one that the bucket has
 	adopted      []Adopted // what it has taken over
 	adoptedEpoch uint64    // above every epoch that they have seen
 

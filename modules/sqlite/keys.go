@@ -162,7 +162,9 @@ func (db *DB) keep() error {
 	db.cold.keyed(k)
 	if db.file != nil && db.file.Sealable() {
 		db.file.Rekey(blocksOf(k, db.Lineage()))
-		db.beginReseal(db.owner)
+		if db.owner != nil { // in the middle of a recovery there is none yet; it begins by itself
+			db.beginReseal(db.owner)
+		}
 	}
 	return nil
 }

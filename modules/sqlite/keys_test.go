@@ -206,3 +206,36 @@ func TestEveryFlippedByteOfAnEncryptedDatabaseIsFoundOrHarmless(t *testing.T) {
 		}
 	}
 }
+
+func TestARecoveryThatMakesCheckpointsFindsNewKeysInTheLog(t *testing.T) {
+	o := sqlite.Options{Dir: t.TempDir(), Keys: testKeys}
+	h := open(t, o)
+	db := create(t, h, "d")
+	c := connect(t, db)
+	fill(t, c, 100, 1000)
+	if err := db.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	obstacle := filepath.Join(o.Dir, "db", fmt.Sprint(db.Segment()), "keys.new")
+	if err := os.Mkdir(obstacle, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	err := db.Rekey(t.Context(), sqlite.RekeyOptions{Data: true}) // committed, and not beside the page file
+	if n := len(db.RekeyStatus().Keys); n != 2 {
+		t.Fatalf("%d keys, %v", n, err)
+	}
+	fill(t, c, 3000, 1000)
+	c.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // without a last checkpoint
+	if err := errors.Join(h.Close(ctx), os.Remove(obstacle)); err != nil {
+		t.Fatal(err)
+	}
+	o.CheckpointBytes = 64 << 10 // so that the recovery makes some
+	h = open(t, o)
+	db = find(t, h, "d")
+	c = connect(t, db)
+	wantText(t, c.Raw(), `SELECT count(*) FROM t`, "3100")
+	wantText(t, c.Raw(), `PRAGMA integrity_check`, "ok")
+	resealed(t, db)
+}

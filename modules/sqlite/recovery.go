@@ -78,7 +78,10 @@ func (h *Host) recover(ctx context.Context) error {
 		func() actor.Actor { return supervisor{} },
 		actor.WithSupervisor(actor.NewOneForOneStrategy(maxRestarts, restartsWithin, func(any) actor.Directive { return actor.RestartDirective })),
 	))
-	return h.openRegistry(ctx, r)
+	if err := h.openRegistry(ctx, r); err != nil {
+		return err
+	}
+	return h.endAdoption(ctx, epoch)
 }
 
 // damages are the lots of lost positions in an error of Replay.
@@ -272,6 +275,7 @@ func (r *recovery) adopt(db *DB) *found {
 		return nil
 	}
 	if err != nil {
+		r.h.notAdopted = true
 		return &found{segment: db.segment, id: db.ident(), err: fmt.Errorf("taking it over from the bucket: %w", err)}
 	}
 	r.store(f)

@@ -294,3 +294,26 @@ func FuzzRoot(f *testing.F) {
 		}
 	})
 }
+
+func TestDestroyLeavesNothingOfADatabaseAndAllOfTheOthers(t *testing.T) {
+	mem := objstore.NewMemory()
+	f, _ := backedUp(t, true, mem)
+	if _, err := f.space.Adopt(t.Context(), 77, 5); err != nil {
+		t.Fatal(err)
+	}
+	other := page.ID{7}.String() + "/" + lineageName(1) + "/" + manifestName
+	if _, err := put(t.Context(), mem, other, []byte("x"), objstore.PutOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.space.Destroy(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for info, err := range mem.List(t.Context(), "", "") {
+		if err != nil || info.Key != other {
+			t.Errorf("%s is left (%v)", info.Key, err)
+		}
+	}
+	if _, err := mem.Head(t.Context(), other); err != nil {
+		t.Error(err)
+	}
+}

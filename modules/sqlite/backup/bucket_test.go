@@ -90,34 +90,34 @@ func (b *watched) settle() {
 	b.runLate()
 }
 
-func (b *watched) do(f fate, act func() error) error {
+func (b *watched) do(f fate, act func() (objstore.Info, error)) (objstore.Info, error) {
 	switch f {
 	case refused:
-		return errFault
+		return objstore.Info{}, errFault
 	case later:
-		b.late = append(b.late, func() { _ = act() })
-		return errFault
+		b.late = append(b.late, func() { _, _ = act() })
+		return objstore.Info{}, errFault
 	case lost:
-		return errors.Join(act(), errFault)
+		info, err := act()
+		return info, errors.Join(err, errFault)
 	}
 	return act()
 }
 
-func (b *watched) Put(ctx context.Context, key string, body io.ReaderAt, size int64, o objstore.PutOptions) (info objstore.Info, err error) {
+func (b *watched) Put(ctx context.Context, key string, body io.ReaderAt, size int64, o objstore.PutOptions) (objstore.Info, error) {
 	data := make([]byte, size)
 	if _, err := io.ReadFull(io.NewSectionReader(body, 0, size), data); err != nil {
-		return info, err
+		return objstore.Info{}, err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	err = b.do(b.begin(true), func() (err error) {
-		info, err = b.Bucket.Put(context.WithoutCancel(ctx), key, bytes.NewReader(data), size, o)
+	return b.do(b.begin(true), func() (objstore.Info, error) {
+		info, err := b.Bucket.Put(context.WithoutCancel(ctx), key, bytes.NewReader(data), size, o)
 		if err == nil && strings.HasSuffix(key, "/"+manifestName) {
 			b.swapped(data)
 		}
-		return err
+		return info, err
 	})
-	return info, err
 }
 
 func (b *watched) Upload(ctx context.Context, key string, r io.Reader, o objstore.PutOptions) (objstore.Info, error) {
@@ -153,7 +153,7 @@ func (b *watched) swapped(data []byte) {
 func (b *watched) Delete(ctx context.Context, keys ...string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.do(b.begin(true), func() error {
+	_, err := b.do(b.begin(true), func() (objstore.Info, error) {
 		if b.last != nil {
 			names := b.last.names()
 			for _, k := range keys {
@@ -162,8 +162,9 @@ func (b *watched) Delete(ctx context.Context, keys ...string) error {
 				}
 			}
 		}
-		return b.Bucket.Delete(context.WithoutCancel(ctx), keys...)
+		return objstore.Info{}, b.Bucket.Delete(context.WithoutCancel(ctx), keys...)
 	})
+	return err
 }
 
 func (b *watched) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, objstore.Info, error) {

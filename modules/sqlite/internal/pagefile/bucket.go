@@ -20,6 +20,10 @@ type Bucket struct {
 type View interface {
 	Page(ctx context.Context, no uint32) (data []byte, sum uint64, err error)
 	Sum(ctx context.Context, no uint32) (uint64, error)
+	// Prefetch asks for pages that will be needed soon, and returns at once.
+	Prefetch(ctx context.Context, nos []uint32)
+	// Used tells of a page that the view didn't have to be asked for, because it had come along with another one.
+	Used(ctx context.Context, no uint32)
 }
 
 // guests are pages that came from the bucket and wait for the next checkpoint to give them slots.
@@ -60,6 +64,7 @@ func (t *Tree) visit(ctx context.Context, no uint32, e entry) ([]byte, uint64, e
 	}
 	k := f.guestKey(no, e.sum)
 	if b := f.cache.get(k); b != nil {
+		v.Used(ctx, no)
 		return b, e.sum, nil
 	}
 	b, sum, err := v.Page(ctx, no)
@@ -71,6 +76,25 @@ func (t *Tree) visit(ctx context.Context, no uint32, e entry) ([]byte, uint64, e
 	}
 	f.Arrived(no, b, sum)
 	return b, sum, nil
+}
+
+// Prefetch asks for pages that will be needed soon, of those that are in the bucket alone. It returns at once.
+func (t *Tree) Prefetch(ctx context.Context, nos []uint32) {
+	if t.bucket.Sequence == 0 {
+		return
+	}
+	var away []uint32
+	for _, no := range nos {
+		if e, err := t.lookup(no); err == nil && e.slot == inBucket && (e.sum == 0 || !t.f.cache.has(t.f.guestKey(no, e.sum))) {
+			away = append(away, no)
+		}
+	}
+	if len(away) == 0 {
+		return
+	}
+	if v, err := t.view(); err == nil {
+		v.Prefetch(ctx, away)
+	}
 }
 
 // guestKey is where the cache has a page that has no slot. Its version is told by the checksum.

@@ -2,6 +2,7 @@ package pageobj
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -142,4 +143,38 @@ func TestWhatComesAlongIsTold(t *testing.T) {
 			t.Fatalf("page %d of another version was told of", no)
 		}
 	}
+}
+
+func TestAViewTakesAsMuchMemoryAsItMay(t *testing.T) {
+	mem := objstore.NewMemory()
+	ref := benchObject(t, mem, nil)
+	heap := func() int64 {
+		runtime.GC()
+		runtime.GC() // what pools keep is gone after the second
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	const may = 8 << 20
+	v := mustOpen(t, ViewOptions{Bucket: mem, Refs: []Ref{ref}, CacheBytes: may})
+	for no := range uint32(benchPages) {
+		if _, _, err := v.Page(t.Context(), no+1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 2000 {
+		if _, _, err := v.Page(t.Context(), 1+r.Uint32N(benchPages)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if took := heap() - before; took > may*5/4 {
+		t.Errorf("it takes %d KiB and may take %d", took>>10, may>>10)
+	}
+	v.Close()
+	if took := heap() - before; took > may/8 {
+		t.Errorf("it keeps %d KiB after it was closed", took>>10)
+	}
+	runtime.KeepAlive(v)
 }

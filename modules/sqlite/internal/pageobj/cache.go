@@ -101,3 +101,11 @@ func (c *cache) drop(e *cached) {
 	delete(c.at, e.key)
 	c.bytes -= e.bytes
 }
+
+// clear forgets everything.
+func (c *cache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.at, c.bytes = map[partKey]*cached{}, 0
+	c.ring.prev, c.ring.next = &c.ring, &c.ring
+}

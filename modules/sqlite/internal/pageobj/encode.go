@@ -7,6 +7,7 @@ import (
 	"hash/crc64"
 	"io"
 	"iter"
+	"runtime"
 
 	"github.com/superfly/ltx"
 )
@@ -90,6 +91,7 @@ func (e *encoder) batch(ctx context.Context, b *batch) error {
 			return err
 		}
 		raw, frames = raw[size:], frames[t.size:]
+		runtime.Gosched()
 	}
 	if _, err := e.w.Write(b.frames); err != nil {
 		return err

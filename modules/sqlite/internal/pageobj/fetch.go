@@ -118,8 +118,8 @@ func (v *View) fail(f *fetch, err error) {
 func (v *View) finish(f *fetch) {
 	if f.ahead {
 		for i := range f.pages {
-			if p := &f.pages[i]; p.err == nil && p.sum != 0 {
-				v.pages.put(partKey{kind: kindPage, i: f.nos[i]}, p, int64(len(p.data))+pageOverhead)
+			if p := f.pages[i]; p.err == nil && p.sum != 0 { // a copy: it must not keep its neighbours in memory
+				v.pages.put(partKey{kind: kindPage, i: f.nos[i]}, &p, int64(len(p.data))+pageOverhead)
 			}
 		}
 	}

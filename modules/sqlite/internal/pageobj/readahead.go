@@ -84,6 +84,11 @@ func (s *streams) touch(no uint32, missed bool, pages uint32) (from, to, part ui
 	return from, to, part
 }
 
+// passes tells whether page no is one that was read ahead for a sequential reader.
+func (s *streams) passes(no uint32) bool {
+	return slices.ContainsFunc(s.all[:], func(c stream) bool { return c.window > 0 && c.next <= no && no < c.end })
+}
+
 // readAhead notes that a page was asked for, and begins to read those that will be. View.mu is held.
 func (v *View) readAhead(ctx context.Context, no uint32, missed bool) {
 	from, to, part := v.streams.touch(no, missed, v.state.Pages)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"runtime"
 	"time"
 
 	"github.com/bop-platform/bop/modules/aof/objstore"
@@ -180,6 +181,7 @@ func (e *encoder) produce(ctx context.Context, src Source, nos iter.Seq[uint32],
 				return err
 			}
 		}
+		runtime.Gosched() // who commits meanwhile needs little of a core, and at once
 	}
 	if o.Min == 1 && last != o.State.Pages && (last+1 != o.State.Pages || o.State.Pages != lock) {
 		return fmt.Errorf("page %d is missing from an object that has to have all", last+1)

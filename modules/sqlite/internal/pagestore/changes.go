@@ -62,6 +62,13 @@ func (sn *Snapshot) Local(no uint32) (bool, uint64, error) {
 	return sn.base.Local(no)
 }
 
+// Prefetch asks for pages that will be needed soon, of those that are in the bucket alone. It returns at once.
+func (sn *Snapshot) Prefetch(ctx context.Context, nos []uint32) {
+	if sn.s != nil {
+		sn.base.Prefetch(ctx, nos)
+	}
+}
+
 // Tree is the tree that the snapshot stands on; it lives as long as the snapshot.
 func (sn *Snapshot) Tree() *pagefile.Tree { return sn.base }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/bop-platform/bop/modules/sqlite/internal/page"
+	"github.com/bop-platform/bop/modules/sqlite/internal/pagefile"
 	"github.com/bop-platform/bop/modules/sqlite/internal/pagestore"
 	"github.com/ncruces/go-sqlite3"
 	"github.com/ncruces/go-sqlite3/vfs"
@@ -27,6 +28,8 @@ type Hooks struct {
 	Committing func(ctx context.Context) (context.Context, func(page.TXID, error))
 	// Checkpoint writes the committed head into the page file.
 	Checkpoint func(ctx context.Context) error
+	// Ahead says that pages may have to be fetched from elsewhere, so that it is worth while to ask for the next ones early.
+	Ahead bool
 	// Panicked is told that something in the database panicked; it takes the database out of service.
 	Panicked func(v any) error
 }
@@ -58,6 +61,8 @@ type File struct {
 	base         page.TXID
 	baseRollback uint64
 	proposed     *pagestore.Pending // by the last transaction, if nobody waited for it
+
+	descent descent
 
 	last    page.TXID // last commit
 	lastErr error
@@ -308,8 +313,12 @@ func (f *File) ReadAt(b []byte, off int64) (n int, err error) {
 		if !done {
 			if no > sn.State.Pages {
 				clear(part)
-			} else if err := sn.Read(f.Context, no, part, at); err != nil {
+			} else if err := sn.Read(f.Context, no, part, at); errors.Is(err, pagefile.ErrDamaged) {
 				return n, f.fail(err, sqlite3.IOERR_CORRUPTFS)
+			} else if err != nil {
+				return n, f.fail(err, sqlite3.IOERR_READ)
+			} else if int64(len(part)) == block {
+				f.ahead(sn, no, part)
 			}
 		}
 		n += len(part)
