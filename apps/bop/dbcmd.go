@@ -7,10 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -63,10 +61,15 @@ func readToken(name string) (string, error) {
 }
 
 type dbCmd struct {
-	Create dbCreateCmd `cmd:"" help:"Create an empty database."`
-	List   dbListCmd   `cmd:"" help:"List the databases."`
-	Import dbImportCmd `cmd:"" help:"Create a database from an SQLite file."`
-	Export dbExportCmd `cmd:"" help:"Write a database to an SQLite file."`
+	Create    dbCreateCmd    `cmd:"" help:"Create an empty database."`
+	List      dbListCmd      `cmd:"" help:"List the databases."`
+	Import    dbImportCmd    `cmd:"" help:"Create a database from an SQLite file, or from a replica of Litestream."`
+	Export    dbExportCmd    `cmd:"" help:"Write a database to an SQLite file."`
+	Snapshot  dbSnapshotCmd  `cmd:"" help:"Take a snapshot into the server's bucket."`
+	Snapshots dbSnapshotsCmd `cmd:"" help:"List the snapshots in the bucket, and what can be restored."`
+	Restore   dbRestoreCmd   `cmd:"" help:"Bring a database of any transaction or time back, as a file or as a new database."`
+	Verify    dbVerifyCmd    `cmd:"" help:"Check a database, what the bucket has of it, or what a restore brings back."`
+	Rekey     dbRekeyCmd     `cmd:"" help:"Change the keys of a database while it serves, or encrypt one that is in the clear."`
 }
 
 type dbCreateCmd struct {
@@ -136,16 +139,28 @@ func size(n int64) string {
 
 type dbImportCmd struct {
 	remoteFlags
-	Name string `arg:"" help:"Name of the new database."`
-	File string `arg:"" type:"existingfile" help:"An SQLite database file. Nothing else may write to it meanwhile."`
+	Name       string `arg:"" help:"Name of the new database."`
+	File       string `arg:"" optional:"" type:"existingfile" help:"An SQLite database file. Nothing else may write to it meanwhile."`
+	Litestream string `name:"litestream" placeholder:"URL" help:"Import a replica of Litestream 0.5 instead: s3://BUCKET/PATH?endpoint=URL&region=R or file:///FOLDER, which the server opens."`
+	To         string `name:"to" placeholder:"TXID|TIME|latest" help:"Which version of the replica: ${target} Default: latest."`
 }
 
-func (c *dbImportCmd) Help() string { return "Example:\n  bop db import shop shop.sqlite" }
+func (c *dbImportCmd) Help() string {
+	return "Example:\n  bop db import shop shop.sqlite\n  bop db import shop --litestream s3://backups/shop.db --to 2026-11-30T18:00:05Z"
+}
 
 func (c *dbImportCmd) Run(ctx context.Context, e *env) error {
 	client, err := c.client()
 	if err != nil {
 		return err
+	}
+	switch {
+	case (c.File == "") == (c.Litestream == ""):
+		return errors.New("give an SQLite file, or --litestream URL, and not both")
+	case c.Litestream != "":
+		return c.fromLitestream(ctx, e, client)
+	case c.To != "":
+		return errors.New("--to is of use with --litestream: a file has one version")
 	}
 	for _, suffix := range []string{"-wal", "-journal"} {
 		if st, err := os.Stat(c.File + suffix); err == nil && st.Size() > 0 {
@@ -167,6 +182,18 @@ func (c *dbImportCmd) Run(ctx context.Context, e *env) error {
 	return c.report(e, map[string]any{"name": c.Name, "bytes": st.Size()}, "imported %s, %s", c.Name, size(st.Size()))
 }
 
+func (c *dbImportCmd) fromLitestream(ctx context.Context, e *env, client *admin.Client) error {
+	to, err := here(c.To)
+	if err != nil {
+		return err
+	}
+	v, err := client.ImportLitestream(ctx, c.Name, admin.LitestreamOptions{URL: c.Litestream, To: to}, newProgress(e.err, "imported", 0).set)
+	if err != nil {
+		return err
+	}
+	return c.report(e, map[string]any{"name": c.Name, "txid": v.TXID, "bytes": v.Bytes}, "imported %s as of the replica's transaction %d, %s", c.Name, v.TXID, size(v.Bytes))
+}
+
 type dbExportCmd struct {
 	remoteFlags
 	Name  string `arg:"" help:"Name of the database."`
@@ -176,90 +203,14 @@ type dbExportCmd struct {
 
 func (c *dbExportCmd) Help() string { return "Example:\n  bop db export shop shop.sqlite" }
 
-func (c *dbExportCmd) Run(ctx context.Context, e *env) (err error) {
+func (c *dbExportCmd) Run(ctx context.Context, e *env) error {
 	client, err := c.client()
 	if err != nil {
 		return err
 	}
-	if _, err := os.Stat(c.File); err == nil && !c.Force {
-		return fmt.Errorf("%s is there already: choose another name or give --force", c.File)
-	}
-	// The file appears under its name only when it is whole and on disk.
-	tmp, err := os.CreateTemp(filepath.Dir(c.File), "."+filepath.Base(c.File)+"-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			tmp.Close()
-			err = errors.Join(err, os.Remove(tmp.Name()))
-		}
-	}()
 	p := newProgress(e.err, "received", 0)
-	if err := client.Export(ctx, c.Name, p.writer(tmp)); err != nil {
-		return err
-	}
-	if err := errors.Join(tmp.Sync(), tmp.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), c.File); err != nil {
+	if err := newFile(c.File, c.Force, func(f *os.File) error { return client.Export(ctx, c.Name, p.writer(f)) }); err != nil {
 		return err
 	}
 	return c.report(e, map[string]any{"name": c.Name, "file": c.File, "bytes": p.done}, "exported %s to %s, %s", c.Name, c.File, size(p.done))
 }
-
-// progress prints how far a transfer is, once a second, where a person is looking.
-type progress struct {
-	to    io.Writer // nil: nobody is
-	verb  string
-	total int64 // 0: unknown
-	done  int64
-	last  time.Time
-}
-
-func newProgress(to io.Writer, verb string, total int64) *progress {
-	p := &progress{verb: verb, total: total, last: time.Now()}
-	if f, ok := to.(*os.File); ok {
-		if st, err := f.Stat(); err == nil && st.Mode()&os.ModeCharDevice != 0 {
-			p.to = to
-		}
-	}
-	return p
-}
-
-func (p *progress) add(n int) {
-	p.done += int64(n)
-	if p.to == nil || time.Since(p.last) < time.Second {
-		return
-	}
-	p.last = time.Now()
-	if p.total > 0 {
-		fmt.Fprintf(p.to, "%s %s of %s (%d %%)\n", p.verb, size(p.done), size(p.total), 100*p.done/p.total)
-		return
-	}
-	fmt.Fprintf(p.to, "%s %s\n", p.verb, size(p.done))
-}
-
-func (p *progress) reader(r io.Reader) io.Reader {
-	return readerFunc(func(b []byte) (int, error) {
-		n, err := r.Read(b)
-		p.add(n)
-		return n, err
-	})
-}
-
-func (p *progress) writer(w io.Writer) io.Writer {
-	return writerFunc(func(b []byte) (int, error) {
-		n, err := w.Write(b)
-		p.add(n)
-		return n, err
-	})
-}
-
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
-
-type writerFunc func([]byte) (int, error)
-
-func (f writerFunc) Write(b []byte) (int, error) { return f(b) }

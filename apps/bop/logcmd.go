@@ -26,7 +26,7 @@ type logCmd struct {
 // logFolder names the log that the commands work on.
 type logFolder struct {
 	Dir  string `arg:"" help:"The log's folder: DATA/log of a server."`
-	Cold string `name:"cold" env:"BOP_COLD" placeholder:"URL" help:"The log's bucket: s3://bucket/prefix?endpoint=URL&region=R or file:///folder. Credentials come from the environment or a profile, as with AWS's tools."`
+	Cold string `name:"cold" env:"BOP_LOG_COLD" placeholder:"URL" help:"The log's bucket: s3://bucket/prefix?endpoint=URL&region=R or file:///folder. Credentials come from the environment or a profile, as with AWS's tools."`
 	JSON bool   `name:"json" help:"Print JSON."`
 }
 

@@ -17,7 +17,8 @@ import (
 // cli is the command line.
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
-	DB      dbCmd      `cmd:"" name:"db" help:"Create, list, import and export databases."`
+	DB      dbCmd      `cmd:"" name:"db" help:"Create, list, import, export, snapshot, restore, verify and rekey databases."`
+	Key     keyCmd     `cmd:"" help:"Make keys for encryption at rest."`
 	Cluster clusterCmd `cmd:"" help:"Show and change the servers of a cluster."`
 	Log     logCmd     `cmd:"" name:"log" help:"Inspect, verify, seal and hydrate logs."`
 	User    userCmd    `cmd:"" help:"Manage the users in an authentication file."`
@@ -57,7 +58,7 @@ func run(ctx context.Context, stop func(), args []string, e *env) int {
 	parser, err := kong.New(&c,
 		kong.Name("bop"), kong.Description("A SQL database for PostgreSQL and MySQL clients, in one binary."),
 		kong.Writers(e.out, e.err), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Resolvers(e.file), kong.Exit(func(code int) { exited = code; panic(exit{}) }),
+		kong.Resolvers(e.file), kong.Vars{"target": targetHelp}, kong.Exit(func(code int) { exited = code; panic(exit{}) }),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(e))
 	if err != nil {
 		fmt.Fprintln(e.err, "bop:", err)

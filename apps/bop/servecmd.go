@@ -22,8 +22,14 @@ func (c *serveCmd) Help() string {
 
 The first line on standard output is JSON with the addresses. SIGTERM shuts down.
 
+With --cold the databases are in a bucket too, so that bop db snapshot and restore work, and the disk may be smaller than
+they are. A server that is started alone with an empty --data-dir takes over what the bucket has: after the loss of all
+others only, because those would stop writing to it. The first line tells what it took over, under "taken_over".
+
 Example:
-  bop serve --data-dir /var/lib/bop --pg 127.0.0.1:5433 --mysql off`
+  bop serve --data-dir /var/lib/bop --pg 127.0.0.1:5433 --mysql off
+  bop key new main --file /etc/bop/keys
+  bop serve --data-dir /var/lib/bop --key-file /etc/bop/keys --cold s3://backups/prod --snapshots full=24h,incremental=1h`
 }
 
 func (c *serveCmd) Run(ctx context.Context, e *env) error {

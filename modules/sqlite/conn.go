@@ -82,6 +82,7 @@ func (db *DB) Conn(ctx context.Context, o ConnOptions) (*Conn, error) {
 		return c.prepare(o.bare)
 	})
 	if err != nil {
+		err = c.Explain(err)
 		_ = c.Close()
 		return nil, fmt.Errorf("opening a connection to database %q: %w", db.Name(), err)
 	}

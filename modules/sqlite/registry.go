@@ -190,7 +190,7 @@ func (h *Host) inspect(ctx context.Context, fn func(*sqlite3.Conn) error) error 
 		return err
 	}
 	defer c.Close()
-	return c.Protect(func() error { return fn(c.Raw()) })
+	return c.Protect(func() error { return c.Explain(fn(c.Raw())) })
 }
 
 // transact runs fn as one transaction in the system database.
@@ -208,6 +208,7 @@ func (h *Host) transact(ctx context.Context, fn func(*sqlite3.Conn) error) error
 			return errors.Join(err, c.Err())
 		}
 		if err := fn(raw); err != nil {
+			err = c.Explain(err)
 			return errors.Join(err, raw.Exec(`ROLLBACK`))
 		}
 		if err := raw.Exec(`COMMIT`); err != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/bop-platform/bop/modules/sqlite/internal/page"
+	"github.com/bop-platform/bop/modules/sqlite/internal/pageobj"
 )
 
 var (
@@ -19,7 +20,7 @@ var (
 	// ErrNotRestorable is what every *NotRestorableError is.
 	ErrNotRestorable = errors.New("not restorable")
 	// ErrDamaged is wrapped by the errors about what is in the bucket and isn't as it should be.
-	ErrDamaged = errors.New("the backup is damaged")
+	ErrDamaged = pageobj.ErrDamaged
 	// ErrNewer: something was written by a newer program.
 	ErrNewer = errors.New("the backup was written by a newer version of this program: use that one")
 	// ErrPinLost: objects that a manifest names are deleted, or about to be; a newer manifest has to be taken.

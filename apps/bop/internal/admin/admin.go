@@ -7,6 +7,16 @@
 //	POST   /v1/databases/NAME              create
 //	PUT    /v1/databases/NAME/content      import an SQLite file into a new database
 //	GET    /v1/databases/NAME/content      export as an SQLite file
+//	GET    /v1/databases/NAME/snapshots    what the bucket has of it; ?all=1: all sets of pages, not only snapshots
+//	POST   /v1/databases/NAME/snapshots    take one {"kind": "full|incremental|differential", "label": "…"}
+//	GET    /v1/databases/NAME/restored     a version out of the bucket as an SQLite file, ?to=TXID|TIME|latest; Bop-Txid and
+//	                                       Bop-Time say which it is
+//	POST   /v1/databases/NAME/restore      make another database of one {"into": "NAME", "to": "TXID|TIME|latest"}
+//	POST   /v1/databases/NAME/verify       check it on this server, or {"backup": true, "deep": true, "restore": true, "to": "…"}
+//	GET    /v1/databases/NAME/rekey        by what it is sealed, and how far a change of keys is on this server
+//	POST   /v1/databases/NAME/rekey        change keys {"wrap": true, "data": true, "bytes_per_second": 0, "wait": true}
+//	GET    /v1/rekey, POST /v1/rekey       the same of all databases, the system database among them
+//	POST   /v1/databases/NAME/litestream   import a replica of Litestream {"url": "s3://…", "to": "TXID|TIME|latest"}
 //	GET    /v1/cluster                     its nodes, who leads, whether writes can be made and if not why
 //	POST   /v1/cluster/nodes/NAME          add a node {"raft": "HOST:PORT", "learner": false}
 //	POST   /v1/cluster/nodes/NAME/promote  make a learner a voter
@@ -17,6 +27,10 @@
 //	DELETE /v1/users/NAME                  remove one
 //
 // What only the leader of a cluster can do is passed on to it.
+//
+// What takes long (a POST to snapshots, restore, verify, rekey, litestream) is answered by lines of JSON: {"done": 1, "total": 9}
+// now and then, and at the end {"result": …} or {"error": "…"}. A client that goes away ends it, but not what is past the
+// point where that would be of use: a snapshot that is nearly done, a change of keys that is committed.
 //
 // Errors of the API are JSON, {"error": "what is wrong and what to do"}.
 package admin
@@ -95,6 +109,7 @@ type Server struct {
 type state struct {
 	why       string // not ready; "": ready
 	databases Databases
+	backups   Backups
 	cluster   Cluster // nil: there is none
 	users     Users
 }
@@ -116,15 +131,16 @@ func New(o Options) *Server {
 	s.mux.HandleFunc("POST /v1/cluster/nodes/{name}/promote", s.promoteNode)
 	s.mux.HandleFunc("DELETE /v1/cluster/nodes/{name}", s.removeNode)
 	s.mux.HandleFunc("POST /v1/cluster/transfer", s.transfer)
+	s.backupRoutes()
 	s.mux.HandleFunc("GET /v1/users", s.listUsers)
 	s.mux.HandleFunc("PUT /v1/users/{name}", s.putUser)
 	s.mux.HandleFunc("DELETE /v1/users/{name}", s.removeUser)
 	return s
 }
 
-// Ready makes /readyz answer 200, and /v1 act on databases and users.
-func (s *Server) Ready(d Databases, u Users) {
-	s.state.Store(&state{databases: d, users: u, cluster: s.cluster.Load().Cluster})
+// Ready makes /readyz answer 200, and /v1 act on databases, their backups, and users.
+func (s *Server) Ready(d Databases, b Backups, u Users) {
+	s.state.Store(&state{databases: d, backups: b, users: u, cluster: s.cluster.Load().Cluster})
 }
 
 // NotReady makes /readyz answer 503 with the reason, and /v1 but for the cluster.
@@ -314,21 +330,25 @@ type problem struct {
 
 func (p *problem) Error() string { return p.message }
 
-func fail(w http.ResponseWriter, err error) {
-	status := http.StatusInternalServerError
+// statusOf is the HTTP status of an error.
+func statusOf(err error) int {
 	var p *problem
 	switch {
 	case errors.As(err, &p):
-		status = p.status
+		return p.status
 	case errors.Is(err, ErrNotFound):
-		status = http.StatusNotFound
+		return http.StatusNotFound
 	case errors.Is(err, ErrExists):
-		status = http.StatusConflict
+		return http.StatusConflict
 	case errors.Is(err, ErrInvalid):
-		status = http.StatusBadRequest
+		return http.StatusBadRequest
 	}
+	return http.StatusInternalServerError
+}
+
+func fail(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
+	w.WriteHeader(statusOf(err))
 	json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
 }
 

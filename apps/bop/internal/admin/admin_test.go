@@ -90,7 +90,7 @@ func serve(t *testing.T, token string) (*admin.Server, string) {
 
 func TestRequests(t *testing.T) {
 	s, url := serve(t, "")
-	s.Ready(memory{"there": []byte("content")}, people{})
+	s.Ready(memory{"there": []byte("content")}, &vault{}, people{})
 	for _, c := range []struct {
 		name, method, path string
 		header             http.Header
@@ -157,7 +157,7 @@ func TestClient(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	s.Ready(memory{"damaged": make([]byte, 1<<20)}, people{})
+	s.Ready(memory{"damaged": make([]byte, 1<<20)}, &vault{}, people{})
 	t.Run("users come and go, and no password leaves the client", func(t *testing.T) {
 		e, err := auth.NewUser("ada/lovelace", "secret")
 		if err != nil {

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// Client talks to a running server's admin API. It implements Databases.
+// Client talks to a running server's admin API. It implements Databases and Backups.
 type Client struct {
 	Base  string // "http://127.0.0.1:7070"
 	Token string
@@ -99,6 +99,15 @@ func (c *Client) do(ctx context.Context, method, path string, r io.Reader) (io.R
 }
 
 func (c *Client) ask(ctx context.Context, method, path string, r io.Reader) (io.ReadCloser, error) {
+	res, err := c.request(ctx, method, path, r)
+	if err != nil {
+		return nil, err
+	}
+	return res.Body, nil
+}
+
+// request sends a request; answers that aren't successes are errors.
+func (c *Client) request(ctx context.Context, method, path string, r io.Reader) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.Base+path, r)
 	if err != nil {
 		return nil, err
@@ -115,26 +124,28 @@ func (c *Client) ask(ctx context.Context, method, path string, r io.Reader) (io.
 		return nil, fmt.Errorf("no server at %s: start one with bop serve, or name it with --http: %w", c.Base, err)
 	}
 	if res.StatusCode < 300 {
-		return res.Body, nil
+		return res, nil
 	}
 	defer res.Body.Close()
 	var said struct{ Error string }
 	if err := json.NewDecoder(io.LimitReader(res.Body, 64<<10)).Decode(&said); err != nil || said.Error == "" {
 		said.Error = res.Status
 	}
-	switch res.StatusCode {
-	case http.StatusNotFound:
-		return nil, wrap(ErrNotFound, said.Error)
-	case http.StatusConflict:
-		return nil, wrap(ErrExists, said.Error)
-	case http.StatusBadRequest:
-		return nil, wrap(ErrInvalid, said.Error)
-	}
-	return nil, errors.New(said.Error)
+	return nil, remoteError(res.StatusCode, said.Error)
 }
 
-// wrap keeps the server's words and lets errors.Is see the kind.
-func wrap(kind error, words string) error { return &remote{kind, words} }
+// remoteError keeps the server's words and lets errors.Is see the kind.
+func remoteError(status int, words string) error {
+	switch status {
+	case http.StatusNotFound:
+		return &remote{ErrNotFound, words}
+	case http.StatusConflict:
+		return &remote{ErrExists, words}
+	case http.StatusBadRequest:
+		return &remote{ErrInvalid, words}
+	}
+	return errors.New(words)
+}
 
 type remote struct {
 	kind  error

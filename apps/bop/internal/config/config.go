@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/bop-platform/bop/modules/wire/session"
 )
@@ -40,6 +41,15 @@ type Serve struct {
 
 	Durability      string `name:"durability" yaml:"durability" env:"BOP_DURABILITY" default:"quorum" enum:"quorum,local,async" help:"When commits are answered, for sessions that don't set bop.durability: ${enum}."`
 	ReadConsistency string `name:"read-consistency" yaml:"read-consistency" env:"BOP_READ_CONSISTENCY" default:"linearizable" placeholder:"LEVEL" help:"How fresh reads are, for sessions that don't set bop.read_consistency: linearizable, leader, stale or stale(10s)."`
+
+	Cold             BucketURL     `name:"cold" yaml:"cold" env:"BOP_COLD" placeholder:"URL" help:"Keep all databases in this bucket too: s3://BUCKET/PREFIX?endpoint=URL&region=R or file:///FOLDER. Credentials come from the environment or a profile, as with AWS's tools. An empty --data-dir goes on with what is there."`
+	ColdBytes        Size          `name:"cold-bytes" yaml:"cold-bytes" env:"BOP_COLD_BYTES" placeholder:"SIZE" help:"Bound of the databases' pages on this disk, e.g. 10GiB; those beyond it are in the bucket alone. Default: no bound."`
+	ColdLogBytes     Size          `name:"cold-log-bytes" yaml:"cold-log-bytes" env:"BOP_COLD_LOG_BYTES" placeholder:"SIZE" help:"Bound of the log on this disk while the bucket doesn't take it; beyond it writes are refused. Default: 4GiB."`
+	ColdLogInterval  time.Duration `name:"cold-log-interval" yaml:"cold-log-interval" env:"BOP_COLD_LOG_INTERVAL" default:"1s" placeholder:"DURATION" help:"How long a committed transaction isn't in the bucket yet."`
+	ColdPageInterval time.Duration `name:"cold-page-interval" yaml:"cold-page-interval" env:"BOP_COLD_PAGE_INTERVAL" default:"1m" placeholder:"DURATION" help:"How long changed pages aren't in the bucket yet, but for the log."`
+	Snapshots        Schedule      `name:"snapshots" yaml:"snapshots" env:"BOP_SNAPSHOTS" placeholder:"SCHEDULE" help:"Take snapshots by themselves, and restore the newest state to check it: any of full=24h,differential=6h,incremental=1h,verify=24h."`
+	Retention        Retention     `name:"retention" yaml:"retention" env:"BOP_RETENTION" default:"hourly=24,daily=7,weekly=4,log=168h" placeholder:"RULES" help:"Which snapshots are kept, and for how long every transaction can be restored: any of last=N,hourly=N,daily=N,weekly=N,monthly=N,max-age=DURATION,log=DURATION."`
+	KeyFile          KeySpec       `name:"key-file" yaml:"key-file" env:"BOP_KEY_FILE" placeholder:"FILE" help:"Encrypt new databases, and open encrypted ones, by the keys in this file, which bop key new makes. env:NAME or command:CMD take them from elsewhere. All servers of a cluster need the same keys."`
 
 	OTLP      string `name:"otlp" yaml:"otlp" env:"BOP_OTLP" placeholder:"URL" help:"Send traces to this OTLP/HTTP endpoint, e.g. http://127.0.0.1:4318."`
 	LogLevel  string `name:"log-level" yaml:"log-level" env:"BOP_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"Least level that is logged: ${enum}."`
@@ -91,6 +101,9 @@ func (s *Serve) Validate() error {
 	}
 	if s.Join != "" && s.InitialCluster != "" {
 		return errors.New("--join and --initial-cluster exclude each other: the first is for a cluster that runs, the second begins one")
+	}
+	if err := s.checkCold(); err != nil {
+		return err
 	}
 	if s.OTLP != "" {
 		u, err := url.Parse(s.OTLP)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 
 	"github.com/alecthomas/kong"
 	"github.com/goccy/go-yaml"
@@ -33,6 +34,15 @@ func ReadFile(name string) (*File, error) {
 	return f, nil
 }
 
+// envs are the environment variables of the settings, by name.
+var envs = func() map[string]string {
+	all := map[string]string{}
+	for field := range reflect.TypeFor[Serve]().Fields() {
+		all[field.Tag.Get("name")] = field.Tag.Get("env")
+	}
+	return all
+}()
+
 // Resolve makes f a source of flag values for kong.
 func (f *File) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	if f == nil {
@@ -44,8 +54,8 @@ func (f *File) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, err
 		}
 	}
 	value, ok := f.values[flag.Name]
-	if !ok {
-		return nil, nil
+	if !ok || !slices.Contains(flag.Envs, envs[flag.Name]) {
+		return nil, nil // other commands have flags of the same name that mean something else
 	}
 	return fmt.Sprint(value), nil
 }

@@ -27,9 +27,9 @@ func settings(dir string) Options {
 // running is a server in this process.
 type running struct {
 	t *testing.T
-	Addresses
+	Announcement
 	dir  string
-	told chan Addresses // what it prints, once it serves
+	told chan Announcement // what it prints, once it serves
 	stop context.CancelFunc
 	done chan error // Run's error
 }
@@ -50,7 +50,7 @@ func (r *running) serves() {
 		r.stop()
 		r.t.Fatalf("it doesn't serve: %v", r.ended())
 	}
-	r.Addresses = a
+	r.Announcement = a
 }
 
 // begin starts a server.
@@ -58,10 +58,10 @@ func begin(t *testing.T, o Options) *running {
 	ctx, stop := context.WithCancel(context.Background())
 	out, in := io.Pipe()
 	o.Out = in
-	r := &running{t: t, dir: o.DataDir, told: make(chan Addresses, 1), stop: stop, done: make(chan error, 1)}
+	r := &running{t: t, dir: o.DataDir, told: make(chan Announcement, 1), stop: stop, done: make(chan error, 1)}
 	go func() {
 		defer close(r.told)
-		var a Addresses
+		var a Announcement
 		if err := json.NewDecoder(out).Decode(&a); err == nil {
 			r.told <- a
 		}
@@ -158,3 +158,6 @@ func contains(t *testing.T, text string, parts ...string) {
 		}
 	}
 }
+
+// logTo is a logger that writes to a buffer, which is read when the server has ended.
+func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }

@@ -58,6 +58,13 @@ type Addresses struct {
 	Raft  string `json:"raft,omitempty"`
 }
 
+// Announcement is the line that a server prints when it serves.
+type Announcement struct {
+	Addresses
+	// TakenOver is what this start found in the bucket and goes on with, if the data folder was new.
+	TakenOver []TakenOver `json:"taken_over,omitempty"`
+}
+
 // Run serves until ctx ends and then shuts down: new connections are refused, statements that run may end, and the
 // databases are closed with a checkpoint. The error says what kept it from serving, or from a clean end.
 func Run(ctx context.Context, o Options) (err error) {
@@ -180,12 +187,16 @@ func (s *server) open(ctx context.Context) (err error) {
 	quiet := slog.New(atLeast{slog.LevelWarn, s.log.Handler()}) // the actor system tells of each letter that nobody takes
 	s.system = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
 	began := time.Now()
+	b, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
 	if err := s.join(ctx); err != nil {
 		return err
 	}
 	s.host, err = sqlite.Open(ctx, sqlite.Options{
 		Dir: s.o.DataDir, Logger: s.log, TracerProvider: s.telemetry.Tracer, MeterProvider: s.telemetry.Meter, System: s.system,
-		Log: s.cluster.Log(), SystemChanged: s.systemChanged,
+		Log: s.cluster.Log(), SystemChanged: s.systemChanged, Keys: b.keys, Cold: s.cold(b),
 	})
 	if errors.Is(err, sqlite.ErrLocked) {
 		return fmt.Errorf("data folder %s is in use by another process: stop it, or name another folder with --data-dir: %w", s.o.DataDir, err)
@@ -365,7 +376,8 @@ func (s *server) serve(ctx context.Context) {
 	alive := context.WithoutCancel(ctx)
 	s.start("PostgreSQL", s.pg, func() error { return s.wire.ServePostgres(alive, s.pg) })
 	s.start("MySQL", s.mysql, func() error { return s.wire.ServeMySQL(alive, s.mysql) })
-	s.admin.Ready(storage.Databases{Host: s.host, Logger: s.log}, s.users.Load())
+	backups := storage.Backups{Host: s.host, Keys: s.o.KeyFile != "", TracerProvider: s.telemetry.Tracer, MeterProvider: s.telemetry.Meter}
+	s.admin.Ready(storage.Databases{Host: s.host, Logger: s.log}, backups, s.users.Load())
 }
 
 // announce prints where the listeners are and keeps it in the data folder.
@@ -377,8 +389,9 @@ func (s *server) announce() error {
 		return l.Addr().String()
 	}
 	a := Addresses{PG: addr(s.pg), MySQL: addr(s.mysql), HTTP: addr(s.http), Raft: s.cluster.Addr().String()}
+	taken := takenOver(s.host)
 	s.cluster.Started(s.host, cluster.Node{PG: a.PG, MySQL: a.MySQL, HTTP: a.HTTP})
-	line, err := json.Marshal(a)
+	line, err := json.Marshal(Announcement{a, taken})
 	if err != nil {
 		return err
 	}
@@ -387,6 +400,9 @@ func (s *server) announce() error {
 	half := s.addressFile() + ".new"
 	if err := errors.Join(os.WriteFile(half, line, 0o600), os.Rename(half, s.addressFile())); err != nil {
 		return fmt.Errorf("writing the addresses: %w", err)
+	}
+	for _, t := range taken {
+		s.log.Info("this server goes on from the bucket with a database", "database", t.Database, "txid", t.TXID, "committed", t.Time)
 	}
 	s.log.Info("serving", "version", s.o.Version, "pg", a.PG, "mysql", a.MySQL, "http", a.HTTP, "raft", a.Raft,
 		"authentication", s.o.Auth || s.o.AuthFile != "", "tls", s.o.TLSCert != "")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/bop-platform/bop/apps/bop/internal/admin"
 	"github.com/bop-platform/bop/modules/sqlite"
+	"github.com/bop-platform/bop/modules/sqlite/backup"
 )
 
 // Databases is a host of databases as the admin API sees it.
@@ -65,7 +66,8 @@ func (d Databases) Export(ctx context.Context, name string, w io.Writer) error {
 func status(err error) error {
 	for _, k := range []struct{ ours, theirs error }{
 		{sqlite.ErrNoDatabase, admin.ErrNotFound}, {sqlite.ErrExists, admin.ErrExists},
-		{sqlite.ErrBadName, admin.ErrInvalid}, {sqlite.ErrNotSQLite, admin.ErrInvalid},
+		{sqlite.ErrBadName, admin.ErrInvalid}, {sqlite.ErrNotSQLite, admin.ErrInvalid}, {sqlite.ErrNoBucket, admin.ErrInvalid},
+		{backup.ErrNotRestorable, admin.ErrNotFound}, {backup.ErrNoBackup, admin.ErrNotFound},
 	} {
 		if errors.Is(err, k.ours) {
 			return &kindError{k.theirs, err}

@@ -10,7 +10,7 @@ import (
 
 var (
 	// ErrDamaged is wrapped by all errors about bytes in the bucket that are not what was written.
-	ErrDamaged = errors.New("page object is damaged")
+	ErrDamaged = errors.New("the backup is damaged")
 	// ErrGone: the bucket doesn't have an object any more. It comes together with objstore.ErrNotFound.
 	ErrGone = errors.New("page object is gone from the bucket")
 	// ErrTaken: there is another object of that name already.
