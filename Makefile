@@ -5,7 +5,7 @@ GO      ?= go
 BIN     := bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test lint bench conformance cluster walkthrough soak fuzz s3test simulate release-check tidy clean
+.PHONY: help run build test test-encrypted lint bench conformance cluster walkthrough soak fuzz s3test coldtest simulate release-check tidy clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ run: build ## Start the server on loopback, data in bop-data
 
 test: ## Run the tests of all modules with the race detector
 	$(GO) test -race $(MODULES:%=./%/...)
+
+test-encrypted: ## Run the tests of the storage once more, on encrypted databases
+	$(GO) test ./modules/sqlite -count=1 -args -encrypted
 
 lint: ## Vet, formatting, and the rules of this repository
 	$(GO) vet $(MODULES:%=./%/...)
@@ -33,6 +36,12 @@ conformance: build ## Drive the server with real clients (needs those that .ci/r
 s3test: bin/versitygw ## Test logs in the bucket of a real S3 server
 	$(GO) test ./tools/s3test -count=1 -server $(CURDIR)/bin/versitygw
 
+coldtest: bin/versitygw bin/litestream ## Pages, log and backups in a real S3 server with faults, kills, and Litestream (KILLS=20)
+	$(GO) test ./tools/coldtest -count=1 -timeout 30m -args -server $(CURDIR)/bin/versitygw -litestream $(CURDIR)/bin/litestream -kills $(or $(KILLS),20)
+
+bin/litestream:
+	GOBIN=$(CURDIR)/bin $(GO) install github.com/benbjohnson/litestream/cmd/litestream@v0.5.18
+
 bin/versitygw:
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/versity/versitygw/cmd/versitygw@v1.8.0
 
@@ -42,8 +51,8 @@ simulate: ## Run simulated Raft clusters with thousands of seeds (SEEDS=400 of e
 cluster: build ## Break three servers under load and check their histories (DURATION=2m SEED=1)
 	$(GO) run ./tools/cluster -bop $(BIN)/bop -duration $(or $(DURATION),2m) -seed $(or $(SEED),1)
 
-walkthrough: build ## Run the procedures of docs/operations.md as they are written
-	$(GO) run ./tools/walkthrough -bop $(BIN)/bop docs/operations.md
+walkthrough: build ## Run the procedures of the documents as they are written
+	for d in operations s3 encryption backup; do $(GO) run ./tools/walkthrough -bop $(BIN)/bop docs/$$d.md || exit 1; done
 
 soak: build ## Kill a server 1,000 times, and break a cluster for 30 minutes, under load
 	$(GO) run ./tools/killer -bop $(BIN)/bop -kills 1000

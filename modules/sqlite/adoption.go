@@ -46,7 +46,7 @@ func (h *Host) adoptSystem(ctx context.Context, r *recovery) error {
 		return err
 	case begun && o.Bucket == nil:
 		return fmt.Errorf("taking over databases from a bucket was interrupted: %w", ErrNoBucket)
-	case begun && r.segments[systemSegment] != nil:
+	case begun && r.segments[systemSegment].has():
 		h.adopting = true // the others may be missing
 		return nil
 	case !begun && (o.Bucket == nil || !o.Adopt || len(r.segments) > 0 || h.log.Committed() > 0):

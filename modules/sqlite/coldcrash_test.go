@@ -211,3 +211,87 @@ func checkColdCrash(disk *crashfs.FS, tmp string, bucket objstore.Bucket, p prog
 	}
 	return nil
 }
+
+func TestEveryCrashOfAnAdoptionIsMadeGood(t *testing.T) {
+	tmp := t.TempDir()
+	lost := objstore.NewMemory()
+	ctx := context.Background()
+	h, err := sqlite.Open(ctx, coldDisk(crashfs.New(), tmp, lost))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		db, err := h.Create(ctx, fmt.Sprint("d", i), sqlite.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := connect(t, db)
+		fill(t, c, 100, 500)
+		upload(t, db)
+		sqlExec(t, c, `DELETE FROM t WHERE id > 90`)
+		c.Close()
+	}
+	closeHost(t, h)
+	adopt := func(disk *crashfs.FS, b objstore.Bucket) error {
+		o := coldDisk(disk, tmp, b)
+		o.Cold.Adopt = true
+		h, err := sqlite.Open(ctx, o)
+		if err != nil {
+			return err
+		}
+		defer h.Close(ctx)
+		for i := range 3 {
+			db, err := h.DB(fmt.Sprint("d", i))
+			if err != nil {
+				return err
+			}
+			c, err := db.Conn(ctx, sqlite.ConnOptions{})
+			if err != nil {
+				return err
+			}
+			defer c.Close()
+			if s, err := tryText(c.Raw(), `SELECT count(*) FROM t`); err != nil || s != "90" {
+				return fmt.Errorf("%s has %s rows, %w", db.Name(), s, errors.Join(err, c.Err()))
+			}
+			if err := c.Raw().Exec(`BEGIN IMMEDIATE; INSERT INTO t (id) VALUES (1000); DELETE FROM t WHERE id = 1000; COMMIT`); err != nil {
+				return errors.Join(err, c.Err())
+			}
+			if err := db.Upload(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	count := crashfs.New()
+	b, err := copied(lost)
+	if err == nil {
+		err = adopt(count, b)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ops := count.Ops()
+	t.Logf("%d operations", ops)
+	step := max(1, ops/25) // each of them takes a while
+	for n := 1 + int(testSeed()%uint64(step)); n <= ops; n += step {
+		b, err := copied(lost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		disk := crashfs.New()
+		disk.CrashAt(n)
+		_ = adopt(disk, b)
+		for mode, image := range disk.Images(1) {
+			again, err := copied(b)
+			if err == nil {
+				err = adopt(image, again)
+			}
+			if err != nil {
+				t.Errorf("crash at operation %d of %d, %v: %v", n, ops, mode, err)
+			}
+		}
+		if t.Failed() {
+			break
+		}
+	}
+}

@@ -173,6 +173,9 @@ func (r *recovery) store(f *found) {
 	f.store = r.h.openStore(f.segment, f.id, base, 0, f.keys)
 }
 
+// has tells whether there is anything of the database here. Keys alone are what an adoption begins with.
+func (f *found) has() bool { return f != nil && (f.file != nil || f.store != nil || f.err != nil) }
+
 // apply takes one record of the log.
 func (r *recovery) apply(pos Position, seg SegmentID, rec []byte) error {
 	f := r.segments[seg]
@@ -230,7 +233,7 @@ func (r *recovery) relieve(f *found) error {
 // take hands a segment over to its database.
 func (r *recovery) take(db *DB) *found {
 	f := r.segments[db.segment]
-	if f == nil && r.h.adopting && db.segment != systemSegment {
+	if r.h.adopting && db.segment != systemSegment && !f.has() {
 		f = r.adopt(db)
 	}
 	if f == nil {

@@ -308,12 +308,12 @@ type source struct {
 	sn  *pagestore.Snapshot
 }
 
-func (s source) Page(no uint32, buf []byte) ([]byte, uint64, error) { return s.sn.Page(s.ctx, no, buf) }
+func (s source) Page(no uint32, buf []byte) ([]byte, uint64, error) { return s.sn.Peek(s.ctx, no, buf) }
 
 // putFull puts all pages.
 func (u *uploader) putFull(ctx context.Context, sn *pagestore.Snapshot, why backup.Purpose, label string, progress Progress) (backup.Object, error) {
 	o, err := u.writer.PutPages(ctx, source{ctx, sn}, nil, 0, backup.PageUpload{
-		Level: backup.LevelFull, Min: 1, State: sn.State, Position: sn.Position, Purpose: why, Label: label, Progress: progress, Anew: u.staleKey(),
+		Level: backup.LevelFull, Min: 1, State: sn.State, Position: sn.Position, Purpose: why, Label: label, Progress: progress, Anew: u.staleKey(), Limit: u.polite(),
 	})
 	if err == nil {
 		u.pages = time.Now()
@@ -347,13 +347,18 @@ func (u *uploader) putChanges(ctx context.Context, sn *pagestore.Snapshot, since
 		nos = []uint32{1} // an object has a page, and transactions may change none
 	}
 	o, err := u.writer.PutPages(ctx, source{ctx, sn}, slices.Values(nos), int64(len(nos)), backup.PageUpload{
-		Level: backup.LevelUpload, Min: since + 1, State: sn.State, Position: sn.Position, Purpose: why, Label: label, Progress: progress,
+		Level: backup.LevelUpload, Min: since + 1, State: sn.State, Position: sn.Position, Purpose: why, Label: label, Progress: progress, Limit: u.polite(),
 	})
 	if err == nil {
 		u.pages = time.Now()
 		u.count(o)
 	}
 	return o, err
+}
+
+// polite leaves most of the time to who commits meanwhile.
+func (u *uploader) polite() func(context.Context, int) error {
+	return backup.Polite(func() TXID { return u.db.Heads().Committed })
 }
 
 func (u *uploader) count(o backup.Object) {

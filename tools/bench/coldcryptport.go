@@ -34,7 +34,7 @@ func cryptCostByPort(ctx context.Context, o options) (string, error) {
 	}
 	var servers []*process.Bop
 	for _, flags := range [][]string{nil, {"--key-file", keyFile}} {
-		s, err := process.StartBop(ctx, o.bop, filepath.Join(dir, strconv.Itoa(len(servers))), append(flags, "--log-level", "warn", "--mysql", "off")...)
+		s, err := process.StartBop(ctx, o.bop, filepath.Join(dir, strconv.Itoa(len(servers))), append(flags, "--log-level", "warn", "--mysql", "off", "--raft", "127.0.0.1:0")...)
 		if err != nil {
 			return "", err
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"sync"
@@ -268,5 +269,30 @@ func (t *task) restore(ctx context.Context, h *sqlite.Host, r *rand.Rand) (strin
 	if errors.Is(err, backup.ErrNotRestorable) || errors.Is(err, backup.ErrNoBackup) {
 		err = nil
 	}
+	if err != nil {
+		err = errors.Join(err, explain(ctx, h))
+	}
 	return "restores into a database", err
+}
+
+// explain tells what else is wrong.
+func explain(ctx context.Context, h *sqlite.Host) error {
+	db, err := h.DB("d")
+	if err != nil {
+		return err
+	}
+	errs := []error{fmt.Errorf("the database itself: %v", db.Verify(ctx))}
+	of := sqlite.BackupOf{Name: "d"}
+	_, err = h.RestoreTo(ctx, io.Discard, sqlite.RestoreOptions{Of: of, Target: backup.Target{Latest: true}})
+	report, err2 := h.VerifyBackup(ctx, of, true, nil)
+	errs = append(errs, fmt.Errorf("restoring to a file: %v", err), fmt.Errorf("verifying the backup: %v, %+v", err2, report.Problems))
+	if b, err := h.Backups(ctx, of); err == nil {
+		for _, o := range b.Manifest.Objects {
+			errs = append(errs, fmt.Errorf("object %s %s pages %d checksum %016x", o.Key, o.Purpose, o.State.Pages, o.State.Checksum))
+		}
+		for _, l := range b.Manifest.Logs {
+			errs = append(errs, fmt.Errorf("log %s %d-%d epoch %d", l.Key, l.First, l.Last, l.Epoch))
+		}
+	}
+	return errors.Join(errs...)
 }

@@ -44,8 +44,18 @@ func TestKills(t *testing.T) {
 		t.Skip("it takes a while")
 	}
 	r := random(t)
-	dir := filepath.Join(t.TempDir(), "data")
-	bucket := t.TempDir()
+	work, err := os.MkdirTemp("", "coldtest-kills-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if !t.Failed() {
+			os.RemoveAll(work)
+			return
+		}
+		t.Log("data folder and bucket are kept in", work)
+	})
+	dir, bucket := filepath.Join(work, "data"), filepath.Join(work, "bucket")
 	l := &ledger{rows: map[sqlite.TXID]int{}, did: map[string]int{}}
 	begun, lost, tail := time.Now(), 0, 0
 	for kill := range *kills {

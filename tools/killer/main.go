@@ -2,6 +2,7 @@
 // that every acknowledged transaction is there, that none is there by half, and that the database is sound.
 //
 //	killer -bop bin/bop -kills 100
+//	killer -bop bin/bop -kills 100 -cold /tmp/bucket -key-file keys
 package main
 
 import (
@@ -27,6 +28,8 @@ func main() {
 	flag.BoolVar(&o.mysql, "mysql", true, "let half of the writers speak MySQL's protocol")
 	flag.DurationVar(&o.life, "life", 300*time.Millisecond, "longest time under load before a kill")
 	flag.Uint64Var(&o.seed, "seed", uint64(time.Now().UnixNano()), "of the times between kills")
+	flag.StringVar(&o.cold, "cold", "", "a folder that is the server's bucket: pages and log go there, and pages leave the disk")
+	flag.StringVar(&o.keyFile, "key-file", "", "wrapping keys, as bop serve takes them: the databases are encrypted")
 	flag.StringVar(&o.dir, "dir", "", "data folder to use and keep; default: one that is removed")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -45,6 +48,8 @@ type options struct {
 	life    time.Duration
 	seed    uint64
 	dir     string
+	cold    string
+	keyFile string
 }
 
 func (o *options) run(ctx context.Context) (err error) {
@@ -102,7 +107,19 @@ func (o *options) run(ctx context.Context) (err error) {
 func (o *options) start(ctx context.Context, data string) (*process.Bop, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	return process.StartBop(ctx, o.binary, data, "--log-level", "warn")
+	flags := []string{"--log-level", "warn"}
+	if o.cold != "" {
+		bucket, err := filepath.Abs(o.cold)
+		if err != nil {
+			return nil, err
+		}
+		// So little on the disk, and so often, that kills meet uploads and evictions.
+		flags = append(flags, "--cold", "file://"+bucket, "--cold-bytes", "1MiB", "--cold-log-interval", "50ms", "--cold-page-interval", "200ms")
+	}
+	if o.keyFile != "" {
+		flags = append(flags, "--key-file", o.keyFile)
+	}
+	return process.StartBop(ctx, o.binary, data, flags...)
 }
 
 // load lets the writers write for a while and kills the server under them.

@@ -79,7 +79,7 @@ func (s *server) foresee(ctx context.Context, b beginning, initial map[string]st
 			b.bucket, s.o.DataDir)
 	}
 	space := backup.Open(backup.Options{Bucket: b.bucket, Database: root.System, Lineage: root.Lineage, Provider: b.keys, Logger: s.log})
-	if _, _, err := space.Load(ctx); err != nil && false {
+	if _, _, err := space.Load(ctx); err != nil {
 		return fmt.Errorf("data folder %s is new and %s has databases, which can't be taken over: %w", s.o.DataDir, b.bucket, err)
 	}
 	s.log.Info("the data folder is new, the databases are taken over from the bucket", "data_dir", s.o.DataDir, "bucket", b.bucket.String(), "last_leader", root.Cluster)

@@ -382,3 +382,63 @@ func TestTheLogIsNeededFromTheOlderHeaderOn(t *testing.T) {
 	}
 	expect(30)
 }
+
+func TestPeekingLeavesTheCacheAlone(t *testing.T) {
+	disk := crashfs.New()
+	h := handle(t, disk)
+	r := rand.New(rand.NewPCG(3, 3))
+	want := model{}
+	for no := range uint32(200) {
+		want[no+1] = random(r, 512)
+	}
+	delete(want, 50)
+	v, err := checkpoint(Create(h, identity, 512, Options{Name: "pages", Cache: NewCache(1 << 20)}), 1, 200, want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.Release()
+	cache := NewCache(1 << 20)
+	f, err := Open(h, Options{Name: "pages", Cache: cache})
+	if err != nil {
+		t.Fatal(err)
+	}
+	v = f.Newest()
+	var buf []byte
+	peek := func(no uint32) {
+		t.Helper()
+		b, sum, err := v.Peek(t.Context(), no, &buf)
+		w := want[no]
+		if w == nil {
+			w = page.Zeros(512)
+		}
+		if err != nil || !bytes.Equal(b, w) || sum != page.Sum(no, w) {
+			t.Fatalf("page %d isn't what was written: %v", no, err)
+		}
+	}
+	peek(1)
+	before := cache.Stats().Bytes // nodes are kept
+	for no := range uint32(200) {
+		peek(no + 1)
+	}
+	if n := cache.Stats().Bytes - before; n >= 200*512/2 {
+		t.Errorf("the cache has got %d bytes", n)
+	}
+	if _, _, err := v.Page(t.Context(), 7); err != nil {
+		t.Fatal(err)
+	}
+	hits := cache.Stats().Hits
+	peek(7)
+	if cache.Stats().Hits == hits {
+		t.Error("a page that is in the cache was read again")
+	}
+	e, err := v.lookup(9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.WriteAt([]byte{^want[9][100]}, slotOffset(e.slot, f.stride)+slotOverhead+100); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := v.Peek(t.Context(), 9, &buf); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a page that was changed on disk: %v", err)
+	}
+}

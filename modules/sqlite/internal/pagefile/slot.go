@@ -67,7 +67,26 @@ func (f *File) load(e entry, kind byte, number, no uint32, intact func([]byte) b
 	if b := f.cache.get(k); b != nil {
 		return b, nil
 	}
-	raw := make([]byte, f.stride)
+	b, err := f.read(e, kind, number, no, make([]byte, f.stride), intact)
+	if err != nil {
+		return nil, err
+	}
+	f.cache.put(k, b)
+	f.touched.set(e.slot)
+	return b, nil
+}
+
+// peek returns a page, checked, for one who goes through all of them: what others have read stays in the cache. It may
+// use raw, which is as long as a slot.
+func (f *File) peek(no uint32, e entry, raw []byte) ([]byte, error) {
+	if b := f.cache.get(cacheKey{f.number, e.slot}); b != nil {
+		return b, nil
+	}
+	return f.read(e, slotPage, no, no, raw, func(b []byte) bool { return page.Sum(no, b) == e.sum })
+}
+
+// read reads a slot into raw, and returns what it holds.
+func (f *File) read(e entry, kind byte, number, no uint32, raw []byte, intact func([]byte) bool) ([]byte, error) {
 	off := slotOffset(e.slot, f.stride)
 	if _, err := f.f.ReadAt(raw, off); err != nil {
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
@@ -82,8 +101,6 @@ func (f *File) load(e entry, kind byte, number, no uint32, intact func([]byte) b
 	if err != nil {
 		return nil, fmt.Errorf("reading %s at offset %d: %w", f.name, off, err)
 	}
-	f.cache.put(k, b)
-	f.touched.set(e.slot)
 	return b, nil
 }
 

@@ -73,6 +73,68 @@ func TestASequentialReaderIsReadAhead(t *testing.T) {
 	}
 }
 
+// Whoever keeps what comes along asks the view for few pages, and is to be read ahead all the same.
+func TestAReaderThatTellsWhatItUsesDoesNotWaitAtTheEndOfAWindow(t *testing.T) {
+	mem := objstore.NewMemory()
+	m, refs := plainChain(t, mem, 8000)
+	for name, tell := range map[string]bool{"it tells": true, "it doesn't": false} {
+		t.Run(name, func(t *testing.T) {
+			rd := &reader{at: map[uint32][]byte{}}
+			var metrics Metrics
+			rd.v = mustOpen(t, ViewOptions{Bucket: &slow{Bucket: mem}, Refs: refs, Metrics: &metrics, Extra: rd.keep, ReadAhead: 256 << 10})
+			for no := uint32(1); no <= m.state.Pages; no++ {
+				rd.mu.Lock()
+				data := rd.at[no]
+				rd.mu.Unlock()
+				if data == nil {
+					if _, err := rd.page(t.Context(), no); err != nil {
+						t.Fatal(err)
+					}
+				} else if tell {
+					rd.v.Used(t.Context(), no)
+				}
+				rd.arrived() // all that was asked for is here before it goes on
+			}
+			rd.v.Close()
+			// Waits for the bucket. Some are from before it counts as sequential.
+			if n := metrics.Misses.Load() + metrics.Joined.Load(); tell != (n < 20) {
+				t.Errorf("it waited for %d pages of %d", n, m.state.Pages)
+			}
+			if n := metrics.Ahead.Load(); n > int64(m.state.Pages)*11/10 {
+				t.Errorf("%d pages were read ahead of %d", n, m.state.Pages)
+			}
+		})
+	}
+}
+
+// arrived waits until nothing is on its way and all of it was told of.
+func (r *reader) arrived() {
+	for {
+		r.v.mu.Lock()
+		n := len(r.v.inflight)
+		r.v.mu.Unlock()
+		if n == 0 {
+			break
+		}
+		runtime.Gosched()
+	}
+	r.v.wg.Wait()
+}
+
+// A second scan of what is kept elsewhere brings nothing again.
+func TestUsingPagesAloneReadsNothingAhead(t *testing.T) {
+	mem := objstore.NewMemory()
+	m, refs := plainChain(t, mem, 8000)
+	var metrics Metrics
+	v := mustOpen(t, ViewOptions{Bucket: mem, Refs: refs, Metrics: &metrics})
+	for no := range m.state.Pages {
+		v.Used(t.Context(), no+1)
+	}
+	if n := metrics.Ahead.Load(); n != 0 {
+		t.Errorf("%d pages were read ahead", n)
+	}
+}
+
 func TestARandomReaderIsNotReadAhead(t *testing.T) {
 	mem := objstore.NewMemory()
 	m, refs := plainChain(t, mem, 8000)
@@ -134,7 +196,8 @@ func TestWhatComesAlongIsTold(t *testing.T) {
 	for no := range uint32(500) {
 		m.same(t, v, no+1)
 	}
-	v.Close() // everything is told by now
+	v.wg.Wait() // everything is told by now
+	v.Close()
 	if len(told) < 400 {
 		t.Fatalf("%d pages were told of", len(told))
 	}

@@ -15,8 +15,9 @@ type Snapshot struct {
 
 	s    *Store
 	base *pagefile.Tree
-	at   int  // in s.snaps
-	lost bool // the version was dropped; guarded by s.mu
+	at   int    // in s.snaps
+	lost bool   // the version was dropped; guarded by s.mu
+	peek []byte // what Peek reads into
 }
 
 // Pin makes sn a snapshot of the committed head, or of the executed one for whoever has the writer's place.
@@ -105,6 +106,19 @@ func (sn *Snapshot) Page(ctx context.Context, no uint32, buf []byte) ([]byte, ui
 	}
 	b, err := v.load(buf)
 	return b, v.sum, err
+}
+
+// Peek is Page for one who goes through all pages once: what others read stays in the cache. The bytes are valid until
+// the next call.
+func (sn *Snapshot) Peek(ctx context.Context, no uint32, buf []byte) ([]byte, uint64, error) {
+	_, newer, err := sn.find(no)
+	if err != nil {
+		return nil, 0, err
+	}
+	if newer || no > sn.base.State.Pages {
+		return sn.Page(ctx, no, buf)
+	}
+	return sn.base.Peek(ctx, no, &sn.peek)
 }
 
 // Sum returns the checksum of page no without reading it.
