@@ -76,7 +76,7 @@ func (c *dbRestoreCmd) offline(ctx context.Context, e *env, t backup.Target) err
 			return fmt.Errorf("--key-file: %w", err)
 		}
 	}
-	bucket, err := storage.OpenBucket(ctx, c.Cold, bucketurl.Options{})
+	bucket, err := storage.OpenBucket(ctx, c.Cold, bucketurl.Options{Plain: true})
 	if err != nil {
 		return fmt.Errorf("--cold: %w", err)
 	}

@@ -34,7 +34,11 @@ type AtLeastLog interface {
 }
 
 // Adopted lists what this opening of the folder took over from the bucket.
-func (h *Host) Adopted() []Adopted { return h.adopted }
+func (h *Host) Adopted() []Adopted {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.adopted)
+}
 
 // adoptSystem takes over the system database if the folder is new and the bucket has one. The others follow when it names
 // them.
@@ -137,6 +141,9 @@ func (h *Host) adopt(ctx context.Context, segment SegmentID, id pagefile.Identit
 	if err != nil {
 		return nil, err
 	}
+	if len(m.Objects) == 0 && len(m.Logs) == 0 {
+		return nil, fmt.Errorf("%w: there is a manifest, and nothing that it names", backup.ErrNoBackup)
+	}
 	h.adoptedEpoch = max(h.adoptedEpoch, epoch+1, m.Epoch+1)
 	id.Lineage = newIdentity().Lineage
 	if m, err = space.Adopt(ctx, id.Lineage, h.adoptedEpoch); err != nil {
@@ -158,7 +165,9 @@ func (h *Host) adopt(ctx context.Context, segment SegmentID, id pagefile.Identit
 		return nil, err
 	}
 	st := v.State()
+	h.mu.Lock()
 	h.adopted = append(h.adopted, Adopted{segment, m.Name, st.TXID, time.UnixMicro(st.Time)})
+	h.mu.Unlock()
 	h.o.Logger.Warn("a database was taken over from the bucket; what the lost servers had committed after this transaction is lost",
 		"database", m.Name, "txid", uint64(st.TXID), "committed", time.UnixMicro(st.Time).UTC(), "pages", st.Pages, "lineage", fmt.Sprintf("%016x", id.Lineage))
 	return f, nil
@@ -237,8 +246,16 @@ func (h *Host) inherits(f *found, registered pagefile.Identity) bool {
 	return err == nil && m.Parent != nil
 }
 
-// noteLineages brings the lineages of adopted databases into the registry.
+// noteLineages brings the lineages of adopted databases into the registry, and gives keys to those that begin anew because
+// they were never written to.
 func (h *Host) noteLineages(ctx context.Context) error {
+	for _, db := range h.all() {
+		if len(h.Adopted()) > 0 && h.o.Keys != nil && db.current().Heads().Executed.TXID == 0 && db.Err() == nil {
+			if err := db.protect(ctx); err != nil {
+				return err
+			}
+		}
+	}
 	todo := map[SegmentID]uint64{}
 	var rows []registryRow
 	if err := h.inspect(ctx, func(c *sqlite3.Conn) (err error) {

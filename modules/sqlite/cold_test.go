@@ -232,6 +232,7 @@ func TestADatabaseIsOpenedOnAnEmptyDisk(t *testing.T) {
 			fill(t, c, 3000, 1000)
 			upload(t, db)
 			sqlExec(t, c, `UPDATE t SET v = 'changed' WHERE id = 77`)
+			create(t, h, "empty")
 			other := create(t, h, "other")
 			sqlExec(t, connect(t, other), `CREATE TABLE x (y); INSERT INTO x VALUES ('here')`)
 			want := text(t, c.Raw(), `SELECT count(*), total(length(v)) FROM t`)
@@ -266,6 +267,11 @@ func TestADatabaseIsOpenedOnAnEmptyDisk(t *testing.T) {
 			}
 			wantText(t, c.Raw(), `SELECT count(*), total(length(v)) FROM t`, want)
 			wantText(t, connect(t, find(t, h, "other")).Raw(), `SELECT y FROM x`, "here")
+			empty := find(t, h, "empty")
+			sqlExec(t, connect(t, empty), `CREATE TABLE begun (x)`)
+			if empty.Encrypted() != encrypted {
+				t.Fatalf("the empty database is encrypted: %v", empty.Encrypted())
+			}
 			// It goes on, and so does its backup.
 			sqlExec(t, c, `INSERT INTO t (v) VALUES ('new')`)
 			upload(t, db)

@@ -17,6 +17,8 @@ var (
 	ErrFenced = errors.New("another writer has taken over")
 	// ErrTakenOver: the database goes on under another lineage. A writer that finds it stops.
 	ErrTakenOver = errors.New("the database goes on under a newer lineage")
+	// ErrForeign: the bucket, or the part of it below the prefix, is another cluster's. Give this one a prefix of its own.
+	ErrForeign = errors.New("the bucket belongs to another cluster: give this one a bucket or prefix of its own, or an empty folder, which takes over what the bucket has")
 	// ErrNotRestorable is what every *NotRestorableError is.
 	ErrNotRestorable = errors.New("not restorable")
 	// ErrDamaged is wrapped by the errors about what is in the bucket and isn't as it should be.

@@ -76,7 +76,8 @@ func encodeRoot(r Root) ([]byte, error) {
 	return append(b, '\n'), err
 }
 
-// StoreRoot replaces the bucket's root, unless one of a later leadership is there: then it fails with a *FencedError.
+// StoreRoot replaces the bucket's root, unless one of a later leadership is there: then it fails with a *FencedError; or one
+// of another system database: then with ErrForeign.
 func StoreRoot(ctx context.Context, bucket objstore.Bucket, r Root) error {
 	if err := storeRoot(ctx, bucket, r); err != nil {
 		return fmt.Errorf("writing %s in %s: %w", rootKey, bucket, err)
@@ -96,6 +97,8 @@ func storeRoot(ctx context.Context, bucket objstore.Bucket, r Root) error {
 			etag = ""
 		case err != nil:
 			return err
+		case found.System != r.System:
+			return fmt.Errorf("%w: its system database is %s, and this one %s", ErrForeign, found.System, r.System)
 		case found.Epoch > r.Epoch:
 			return &FencedError{r.Epoch, found.Epoch}
 		case found == r:

@@ -42,7 +42,7 @@ func (s *server) begin(ctx context.Context) (b beginning, err error) {
 	if s.o.Cold == "" {
 		return b, nil
 	}
-	b.bucket, err = bucketurl.OpenWith(ctx, string(s.o.Cold), bucketurl.Options{MeterProvider: s.telemetry.Meter, TracerProvider: s.telemetry.Tracer})
+	b.bucket, err = bucketurl.OpenWith(ctx, string(s.o.Cold), bucketurl.Options{Plain: true, MeterProvider: s.telemetry.Meter, TracerProvider: s.telemetry.Tracer})
 	if err != nil {
 		return b, fmt.Errorf("--cold: %w", err)
 	}

@@ -447,7 +447,7 @@ func TestAReplicaOfLitestreamIsImported(t *testing.T) {
 // litestream copies what a bucket has of a database to a plain folder, which is a replica of Litestream's.
 func litestream(t *testing.T, bucket, id string) string {
 	t.Helper()
-	from, err := objstore.OpenDir(bucket)
+	from, err := objstore.OpenPlainDir(bucket)
 	if err != nil {
 		t.Fatal(err)
 	}

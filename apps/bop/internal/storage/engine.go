@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/bop-platform/bop/modules/aof/objstore"
 	"github.com/bop-platform/bop/modules/sqlite"
 	"github.com/bop-platform/bop/modules/wire/engine"
 )
@@ -129,6 +130,8 @@ var situations = []struct{ ours, theirs error }{
 	{sqlite.ErrLockTimeout, engine.ErrLockTimeout},
 	{sqlite.ErrStaleSnapshot, engine.ErrBusySnapshot},
 	{sqlite.ErrLogFailed, engine.ErrReadOnly},
+	{sqlite.ErrBacklog, engine.ErrReadOnly},
+	{objstore.ErrUnavailable, engine.ErrUnavailable},
 	{sqlite.ErrNotLeader, engine.ErrReadOnly},
 	{sqlite.ErrNotFresh, engine.ErrUnavailable},
 	{sqlite.ErrFailed, engine.ErrUnavailable},
