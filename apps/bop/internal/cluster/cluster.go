@@ -34,6 +34,7 @@ type Options struct {
 	Initial  map[string]string // names and addresses of the servers that begin a cluster together; these addresses win
 	Name     string            // tells clusters apart that have the same nodes
 	Join     string            // address of a member of the cluster to join
+	Adopt    bool              // a new folder may take over a lost cluster's databases, whose nodes it doesn't go on with
 	TLS      *tls.Config       // mutual, between the servers; nil: loopback alone
 	Insecure bool              // plaintext beyond loopback
 	Tick     time.Duration     // Raft's; default 50 ms
@@ -163,6 +164,7 @@ func (c *Cluster) identify(ctx context.Context) (*identity, error) {
 	if err != nil {
 		return nil, err
 	}
+	id.Rescued = o.Adopt // the system database may name the nodes of the cluster before
 	if err := id.write(o.Dir); err != nil {
 		return nil, fmt.Errorf("writing %s: %w", identityFile, err)
 	}

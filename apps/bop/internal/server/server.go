@@ -191,7 +191,7 @@ func (s *server) open(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := s.join(ctx); err != nil {
+	if err := s.join(ctx, b.adopt); err != nil {
 		return err
 	}
 	s.host, err = sqlite.Open(ctx, sqlite.Options{
@@ -262,7 +262,7 @@ func (s *server) route(ctx context.Context, g handoff.Greeting) (net.Conn, error
 }
 
 // join opens the log that this server shares with its cluster, of one at least.
-func (s *server) join(ctx context.Context) (err error) {
+func (s *server) join(ctx context.Context, adopt bool) (err error) {
 	if err := os.MkdirAll(s.o.DataDir, 0o700); err != nil {
 		return fmt.Errorf("--data-dir: %w", err)
 	}
@@ -286,7 +286,7 @@ func (s *server) join(ctx context.Context) (err error) {
 		return err
 	}
 	s.cluster, err = cluster.Open(ctx, cluster.Options{
-		Dir: s.o.DataDir, Node: s.o.Node, Listener: s.raft, Initial: initial, Name: s.o.ClusterName, Join: s.o.Join, TLS: config, Insecure: s.o.Insecure,
+		Dir: s.o.DataDir, Node: s.o.Node, Listener: s.raft, Initial: initial, Name: s.o.ClusterName, Join: s.o.Join, Adopt: adopt, TLS: config, Insecure: s.o.Insecure,
 		Logger: s.log, TracerProvider: s.telemetry.Tracer, MeterProvider: s.telemetry.Meter, System: s.system,
 	})
 	if err != nil {
