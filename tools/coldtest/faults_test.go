@@ -8,10 +8,12 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/bop-platform/bop/modules/aof/objstore"
+	"github.com/bop-platform/bop/modules/aof/objstore/faulty"
 	"github.com/bop-platform/bop/modules/sqlite"
 	"github.com/bop-platform/bop/modules/sqlite/backup"
 	"github.com/bop-platform/bop/tools/internal/s3proxy"
@@ -99,8 +101,49 @@ func overABadNetwork(t *testing.T, encrypted bool) {
 	p := s3proxy.New(g.url)
 	t.Cleanup(p.Close)
 	p.Seed(*seed)
-	r := random(t)
 	bucket := g.bucket(p.URL(), "d", objstore.RetryOptions{Attempts: 6, First: 2 * time.Millisecond, Most: 40 * time.Millisecond})
+	everything(t, encrypted, bucket, func(ctx context.Context, r *rand.Rand) {
+		badNetwork(ctx, r, p)
+		p.Clear()
+	})
+}
+
+// The same without a network: requests to a bucket in memory fail, with and without effect.
+func TestEverythingAtOnce(t *testing.T) {
+	for _, encrypted := range []bool{true, false} {
+		t.Run(fmt.Sprint("encrypted ", encrypted), func(t *testing.T) {
+			var bad atomic.Bool
+			chance := rand.New(rand.NewPCG(*seed, 3))
+			var mu sync.Mutex
+			bucket := faulty.New(objstore.NewMemory(), func(c faulty.Call) (f faulty.Fault) {
+				if !bad.Load() {
+					return f
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				switch chance.IntN(60) {
+				case 0:
+					f.Before = objstore.ErrUnavailable
+				case 1:
+					f.After = objstore.ErrUnavailable
+				}
+				return f
+			})
+			everything(t, encrypted, objstore.Retry(bucket, objstore.RetryOptions{Attempts: 2, First: time.Millisecond, Most: time.Millisecond}), func(ctx context.Context, r *rand.Rand) {
+				for ctx.Err() == nil {
+					bad.Store(r.IntN(3) == 0)
+					pause(ctx, time.Duration(r.IntN(300))*time.Millisecond)
+				}
+				bad.Store(false)
+			})
+		})
+	}
+}
+
+// everything goes on at once for a while: transactions, uploads, evictions, merges, snapshots, restores, changes of keys;
+// and the bucket is what storm makes it, until its context ends.
+func everything(t *testing.T, encrypted bool, bucket objstore.Bucket, storm func(context.Context, *rand.Rand)) {
+	r := random(t)
 	o := cold(t.TempDir(), bucket)
 	o.Cold.LocalBytes = 512 << 10
 	o.Cold.LogInterval, o.Cold.PageInterval, o.Cold.PageBytes = 20*time.Millisecond, 150*time.Millisecond, 512<<10
@@ -124,8 +167,8 @@ func overABadNetwork(t *testing.T, encrypted bool) {
 	ctx, cancel := context.WithTimeout(t.Context(), *faults)
 	defer cancel()
 	var wg sync.WaitGroup
-	netRandom, janitorRandom := rand.New(rand.NewPCG(r.Uint64(), 1)), rand.New(rand.NewPCG(r.Uint64(), 2))
-	wg.Go(func() { badNetwork(ctx, netRandom, p) })
+	stormRandom, janitorRandom := rand.New(rand.NewPCG(r.Uint64(), 1)), rand.New(rand.NewPCG(r.Uint64(), 2))
+	wg.Go(func() { storm(ctx, stormRandom) })
 	var did sync.Map
 	count := func(what string, err error) {
 		if err != nil {
@@ -139,13 +182,12 @@ func overABadNetwork(t *testing.T, encrypted bool) {
 	wg.Go(func() { janitor(ctx, t, h, db, mem, janitorRandom, count) })
 	workload(ctx, t, db, mem, r, count)
 	wg.Wait()
-	p.Clear()
 	if t.Failed() {
 		return
 	}
 	did.Range(func(k, v any) bool { t.Logf("%s: %d", k, *v.(*int64)); return true })
 
-	// The network is good again.
+	// The bucket is good again.
 	eventually(t, "the bucket takes everything", func() bool { return db.Upload(t.Context()) == nil })
 	c = connect(t, db)
 	verifyAll(t, h, db, mem, r)
