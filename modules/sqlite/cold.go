@@ -484,13 +484,14 @@ func (db *DB) evict(ctx context.Context, bytes int64) error {
 	t := db.file.Newest()
 	in := t.Bucket()
 	t.Release()
-	if in.Sequence == 0 {
-		return nil
+	if in.Sequence == 0 || db.cold.known() == nil {
+		return nil // without knowing what the bucket has by now, it can't be told what it will have
 	}
+	stay := func(no uint32) bool { return db.current().ChangedSince(no, in.TXID) }
 	var freed int64
 	for sweep := 0; sweep < 4 && freed < bytes; {
 		err := db.current().Upkeep(ctx, db.file, func(cp *pagefile.Checkpoint) (bool, error) {
-			n, end, err := cp.Evict(ctx, min(bytes-freed, evictStep), sweep >= 2)
+			n, end, err := cp.Evict(ctx, min(bytes-freed, evictStep), sweep >= 2, stay)
 			freed += n
 			if end {
 				sweep++

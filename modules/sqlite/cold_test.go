@@ -444,3 +444,53 @@ func TestAScanInKeyOrderIsReadAhead(t *testing.T) {
 		t.Errorf("at most %d requests at a time", n)
 	}
 }
+
+func TestAPageThatHasChangedBackStays(t *testing.T) {
+	o := withBucket(t.TempDir(), objstore.NewMemory())
+	o.Cold.LocalBytes = 64 << 10
+	h := open(t, o)
+	db := create(t, h, "d")
+	c := connect(t, db)
+	again := func(bound int64) {
+		t.Helper()
+		c.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // nothing is uploaded
+		if err := h.Close(ctx); err != nil {
+			t.Fatal(err)
+		}
+		o.Cold.LocalBytes = bound
+		h = open(t, o)
+		db = find(t, h, "d")
+		c = connect(t, db)
+	}
+	settle := func() {
+		t.Helper()
+		for range 20 {
+			if err := errors.Join(db.Checkpoint(t.Context()), db.Settle(t.Context())); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	fill(t, c, 500, 1000)
+	sqlExec(t, c, `UPDATE t SET v = zeroblob(1000)`)
+	upload(t, db)
+	settle()
+	again(0)
+	const everything = `SELECT count(*), sum(unicode(hex(v))) FROM t`
+	want := text(t, c.Raw(), everything)
+	sqlExec(t, c, `UPDATE t SET v = cast(replace(hex(zeroblob(500)), '0', 'x') AS BLOB)`)
+	upload(t, db)
+	sqlExec(t, c, `UPDATE t SET v = zeroblob(1000)`)
+	if err := db.Checkpoint(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	again(64 << 10)
+	settle() // before anyone knows what the bucket has
+	upload(t, db)
+	settle()
+	wantText(t, c.Raw(), everything, want)
+	if _, err := h.VerifyRestore(t.Context(), sqlite.RestoreOptions{Of: sqlite.BackupOf{Name: "d"}, Target: backup.Target{Latest: true}}); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -15,6 +15,9 @@ import (
 // outcomeWait is how long the clients of a deposed leader wait for what the next one makes of their commits.
 const outcomeWait = 5 * time.Second
 
+// awayPause is how long a follower waits before it asks a bucket again that doesn't answer.
+const awayPause = 500 * time.Millisecond
+
 // replica is a Host as its replicated log sees it.
 type replica struct{ h *Host }
 
@@ -101,6 +104,20 @@ func (db *DB) apply(ctx context.Context, records []Committed) error {
 			return nil // it reads them from the log when it is opened anew
 		}
 		_, err := s.Arrive(uint64(c.Position), c.Epoch, c.Record)
+		for tries := 0; err != nil && pagestore.Away(err) && ctx.Err() == nil && s.Failed() == nil; tries++ {
+			// A page that the transaction changes is in the bucket alone. Nothing is lost by waiting, and reads go on.
+			if tries%60 == 0 {
+				db.host.o.Logger.Warn("the log can't be applied as long as the bucket is away", "database", db.Name(), "error", err)
+			}
+			select {
+			case <-time.After(awayPause):
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-db.host.life.Done():
+				return ErrClosed
+			}
+			_, err = s.Arrive(uint64(c.Position), c.Epoch, c.Record)
+		}
 		if errors.Is(err, pagestore.ErrForeign) && db.rename0(c.Record) {
 			_, err = db.current().Arrive(uint64(c.Position), c.Epoch, c.Record)
 		}

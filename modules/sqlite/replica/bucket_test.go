@@ -221,3 +221,49 @@ func TestAClusterServesWhileTheBucketIsAway(t *testing.T) {
 		t.Fatalf("got %v, %v", err, report.Problems)
 	}
 }
+
+func TestAFollowerWaitsForPagesThatABucketDoesntGiveNow(t *testing.T) {
+	var down atomic.Bool
+	var refused atomic.Int64
+	bucket := faulty.New(objstore.NewMemory(), func(c faulty.Call) faulty.Fault {
+		if down.Load() && c.Op == "get" {
+			refused.Add(1)
+			return faulty.Fault{Before: fmt.Errorf("%w: it is down", objstore.ErrUnavailable)}
+		}
+		return faulty.Fault{}
+	})
+	c := newCluster(t, 1, func(ro *replica.Options, so *sqlite.Options) {
+		sharing(bucket, nil)(ro, so)
+		so.CacheBytes = 64 << 10
+		so.Cold.LocalBytes = 0 // what a server has, it keeps; the new one begins with nothing
+	})
+	leader := c.leader()
+	p := leader.create("shop")
+	if _, err := p.Exec(`WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 12000) INSERT INTO t SELECT n, hex(randomblob(500)) FROM s`); err != nil {
+		t.Fatal(err)
+	}
+	uploaded(t, leader, "shop")
+	c.start(2)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := leader.log.Group().AddMember(ctx, 2); err != nil {
+		t.Fatal(err)
+	}
+	follower := c.servers[2].db("shop")
+	eventually(t, "it has everything", func() bool { return follower.Heads().Committed >= leader.db("shop").Heads().Committed })
+	down.Store(true)
+	for range 5 {
+		if _, err := p.Exec(`UPDATE t SET v = v || 'y' WHERE id % 100 = 7`); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "the follower has asked in vain", func() bool { return refused.Load() > 0 })
+	if err := follower.Err(); err != nil {
+		t.Errorf("the follower is out of service: %v", err)
+	}
+	down.Store(false)
+	c.same("shop")
+	if err := follower.Err(); err != nil {
+		t.Errorf("the follower is out of service: %v", err)
+	}
+}

@@ -56,7 +56,11 @@ func (c *Checkpoint) serves(ctx context.Context, no uint32, sum uint64) bool {
 // Evict takes the slots of pages that the checkpoint's bucket serves, until they are so many bytes, beginning where the
 // last one ended. Pages that were used since are passed over, unless hot is set. It tells whether it came to the end of
 // the database; the next one begins at its beginning.
-func (c *Checkpoint) Evict(ctx context.Context, bytes int64, hot bool) (freed int64, end bool, err error) {
+//
+// What isn't in the file is taken to be in every later version of the bucket as it is in this one, until it changes. So a
+// page must stay that may have changed since this one, for which stay is asked, even if it has changed back: the next
+// version of the bucket may be from in between.
+func (c *Checkpoint) Evict(ctx context.Context, bytes int64, hot bool, stay func(no uint32) bool) (freed int64, end bool, err error) {
 	f, t := c.f, c.old
 	fan := fanout(f.size)
 	v, err := (&Tree{f: f, bucket: c.bucket}).view()
@@ -97,7 +101,7 @@ func (c *Checkpoint) Evict(ctx context.Context, bytes int64, hot bool) (freed in
 			if err != nil {
 				return freed, false, fmt.Errorf("page %d: %w", no, err)
 			}
-			if sum != e.sum {
+			if sum != e.sum || stay != nil && stay(no) {
 				continue // the bucket has it as it was before
 			}
 			f.cache.move(cacheKey{f.number, e.slot}, f.guestKey(no, e.sum))

@@ -2,8 +2,10 @@ package pagestore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
+	"github.com/bop-platform/bop/modules/aof/objstore"
 	"github.com/bop-platform/bop/modules/sqlite/crypt"
 	"github.com/bop-platform/bop/modules/sqlite/internal/page"
 	"github.com/bop-platform/bop/modules/sqlite/internal/record"
@@ -69,7 +71,6 @@ func (s *Store) apply(pos, epoch uint64, rec []byte) (Applied, error) {
 			s.dropParts()
 			return Passed, nil
 		}
-		s.parts.h = r.Header
 	} else {
 		s.dropParts()
 		if st.Size != 0 && st.Pages != 0 && r.Size != st.Size && !r.Image {
@@ -82,19 +83,31 @@ func (s *Store) apply(pos, epoch uint64, rec []byte) (Applied, error) {
 		a.overlay = NewOverlay(s.o.Temp, s.o.TxnMemory, r.Size, 0)
 		s.parts = a
 	}
-	if err := s.gather(r, st); err != nil {
+	before := *s.parts
+	s.parts.h = r.Header
+	err = s.gather(r, st)
+	if err == nil {
+		s.parts.bytes += int64(len(rec))
+		if !r.Last {
+			return Part, nil
+		}
+		err = s.finish(pos, r, st)
+	}
+	switch {
+	case err == nil:
 		s.dropParts()
-		return Passed, fmt.Errorf("log position %d: %w", pos, err)
+		return Done, nil
+	case Away(err) && r.Part > 1:
+		*s.parts = before // so that the part can come again
+	default:
+		s.dropParts()
 	}
-	s.parts.bytes += int64(len(rec))
-	if !r.Last {
-		return Part, nil
-	}
-	defer s.dropParts()
-	if err := s.finish(pos, r, st); err != nil {
-		return Passed, fmt.Errorf("log position %d: %w", pos, err)
-	}
-	return Done, nil
+	return Passed, fmt.Errorf("log position %d: %w", pos, err)
+}
+
+// Away tells whether an error is that of a bucket which doesn't answer now: the same record can be tried again.
+func Away(err error) bool {
+	return errors.Is(err, objstore.ErrUnavailable) || errors.Is(err, context.DeadlineExceeded)
 }
 
 func (s *Store) dropParts() {

@@ -27,6 +27,13 @@ func (s *Store) Changed(sn *Snapshot, since page.TXID) (nos []uint32, known bool
 	return nos, true
 }
 
+// ChangedSince tells whether page no was installed after a transaction, as far as that is known and wasn't settled.
+func (s *Store) ChangedSince(no uint32, txid page.TXID) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.changes[no] > txid
+}
+
 // Settled says that nobody will ask for what was changed by transactions up to txid.
 func (s *Store) Settled(txid page.TXID) {
 	s.mu.Lock()
