@@ -17,7 +17,7 @@ run: build ## Start the server on loopback, data in bop-data
 	$(BIN)/bop serve
 
 test: ## Run the tests of all modules with the race detector
-	$(GO) test -race $(MODULES:%=./%/...)
+	$(GO) test -race -timeout 30m $(MODULES:%=./%/...)
 
 test-encrypted: ## Run the tests of the storage once more, on encrypted databases
 	$(GO) test ./modules/sqlite -count=1 -args -encrypted
