@@ -19,8 +19,9 @@ run: build ## Start the server on loopback, data in bop-data
 test: ## Run the tests of all modules with the race detector
 	$(GO) test -race -timeout 30m $(MODULES:%=./%/...)
 
-test-encrypted: ## Run the tests of the storage once more, on encrypted databases
-	$(GO) test ./modules/sqlite -count=1 -args -encrypted
+test-encrypted: ## Run the tests of the storage on encrypted databases, and those that the race detector makes too slow
+	$(GO) test ./modules/sqlite -count=1 -timeout 20m -args -encrypted
+	$(GO) test ./modules/sqlite/internal/pageobj -count=1 -run TestTheLockPageIsNowhere
 
 lint: ## Vet, formatting, and the rules of this repository
 	$(GO) vet $(MODULES:%=./%/...)

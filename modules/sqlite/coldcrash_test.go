@@ -124,12 +124,12 @@ func TestEveryCrashWithABucketLeavesWhatWasAcknowledged(t *testing.T) {
 	}
 	ops := count.Ops()
 	t.Logf("%d operations", ops)
-	step := max(1, ops/25) // each of them takes a while; the first one moves with the seed of the day
+	step := max(1, ops/14) // each of them takes a while; the first one moves with the seed of the day
 	if testing.Short() {
 		step *= 4
 	}
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, 8)
+	slots := make(chan struct{}, 4)
 	for n := 1 + int(testSeed()%uint64(step)); n <= ops; n += step {
 		slots <- struct{}{}
 		wg.Go(func() {
@@ -272,7 +272,7 @@ func TestEveryCrashOfAnAdoptionIsMadeGood(t *testing.T) {
 	}
 	ops := count.Ops()
 	t.Logf("%d operations", ops)
-	step := max(1, ops/12) // each of them takes a while
+	step := max(1, ops/8) // each of them takes a while
 	for n := 1 + int(testSeed()%uint64(step)); n <= ops; n += step {
 		b, err := copied(lost)
 		if err != nil {

@@ -1,0 +1,5 @@
+//go:build race
+
+package pageobj
+
+func init() { raced = true }
