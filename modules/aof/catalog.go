@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -65,8 +66,10 @@ func (l *Log) openCatalog() (map[uint64]*catalogEntry, error) {
 }
 
 func (c *catalog) load(name string, entries map[uint64]*catalogEntry) (err error) {
+	// bbolt panics at some damage, and follows some out of the memory that the file is mapped to.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
-		if p := recover(); p != nil { // what bbolt does with some damage
+		if p := recover(); p != nil {
 			err = fmt.Errorf("%v", p)
 		}
 	}()

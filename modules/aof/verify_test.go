@@ -206,3 +206,43 @@ func TestVerify(t *testing.T) {
 		}
 	})
 }
+
+// A bit that flips in the catalog must neither end the process nor hide a record.
+func TestAFlippedBitInTheCatalogDoesNoHarm(t *testing.T) {
+	dir := t.TempDir()
+	l := tiered(t, dir, nil)
+	fill(t, l, 120)
+	l.Close()
+	name := filepath.Join(dir, "catalog.db")
+	good, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := 1
+	if testing.Short() {
+		step = 37
+	}
+	flips := 0
+	for at := 0; at < len(good); at += step {
+		if good[at] == 0 && at%16 != 0 { // most of it is
+			continue
+		}
+		flips++
+		b := bytes.Clone(good)
+		b[at] ^= 1 << (at % 8)
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		o := aof.Options{SegmentBytes: 64 << 10, Logger: quiet(), System: system}
+		l, err := aof.Open(dir, o)
+		if err != nil {
+			t.Fatalf("byte %d: %v", at, err)
+		}
+		wantAll(t, l, 1, 120)
+		if err := l.Close(); err != nil {
+			t.Fatalf("byte %d: %v", at, err)
+		}
+		os.Remove(name + ".damaged")
+	}
+	t.Logf("%d flips", flips)
+}

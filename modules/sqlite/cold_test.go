@@ -269,7 +269,7 @@ func TestADatabaseIsOpenedOnAnEmptyDisk(t *testing.T) {
 			wantText(t, connect(t, find(t, h, "other")).Raw(), `SELECT y FROM x`, "here")
 			empty := find(t, h, "empty")
 			sqlExec(t, connect(t, empty), `CREATE TABLE begun (x)`)
-			if empty.Encrypted() != encrypted {
+			if empty.Encrypted() != db.Encrypted() {
 				t.Fatalf("the empty database is encrypted: %v", empty.Encrypted())
 			}
 			// It goes on, and so does its backup.

@@ -10,9 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -245,11 +243,11 @@ func (s *scene) adopt(t *testing.T, b objstore.Bucket, what string) error {
 	defer os.RemoveAll(dir)
 	o := s.options(dir, &unwritten{Bucket: b})
 	o.Cold.Adopt = true
-	return s.opened(ctx, t, o, what, false)
+	return s.opened(ctx, t, o, what)
 }
 
-// opened opens a folder and looks whether it has what it should; older: what was in the log alone may be gone.
-func (s *scene) opened(ctx context.Context, t *testing.T, o sqlite.Options, what string, older bool) error {
+// opened opens a folder and looks whether it has what it should.
+func (s *scene) opened(ctx context.Context, t *testing.T, o sqlite.Options, what string) error {
 	h, err := sqlite.Open(ctx, o)
 	if err != nil {
 		return s.clear(t, err, what)
@@ -276,52 +274,11 @@ func (s *scene) opened(ctx context.Context, t *testing.T, o sqlite.Options, what
 	if err := errors.Join(h.Damage()...); err != nil {
 		return err // it is read only, and says so
 	}
-	if got != s.states[s.newest] && !(older && got == s.states[at]) {
+	if got != s.states[s.newest] {
 		t.Errorf("%s: the database is another one: transaction %d instead of %d", what, at, s.newest)
 	}
 	return nil
 }
-
-// unwritten keeps a shared bucket from being changed: what is written goes into a bucket of its own.
-type unwritten struct {
-	objstore.Bucket
-	once sync.Once
-	own  objstore.Bucket
-}
-
-func (u *unwritten) mine() objstore.Bucket {
-	u.once.Do(func() { u.own = objstore.NewMemory() })
-	return u.own
-}
-
-func (u *unwritten) Put(ctx context.Context, key string, body io.ReaderAt, size int64, o objstore.PutOptions) (objstore.Info, error) {
-	if o.IfMatch != "" {
-		if _, err := u.mine().Head(ctx, key); err != nil { // it is the shared one's
-			info, err := u.Bucket.Head(ctx, key)
-			if err != nil || info.ETag != o.IfMatch {
-				return info, errors.Join(objstore.ErrChanged, err)
-			}
-			o.IfMatch = ""
-		}
-	}
-	return u.mine().Put(ctx, key, body, size, o)
-}
-
-func (u *unwritten) Get(ctx context.Context, key string, off, n int64) (io.ReadCloser, objstore.Info, error) {
-	if body, info, err := u.mine().Get(ctx, key, off, n); !errors.Is(err, objstore.ErrNotFound) {
-		return body, info, err
-	}
-	return u.Bucket.Get(ctx, key, off, n)
-}
-
-func (u *unwritten) Head(ctx context.Context, key string) (objstore.Info, error) {
-	if info, err := u.mine().Head(ctx, key); err == nil {
-		return info, nil
-	}
-	return u.Bucket.Head(ctx, key)
-}
-
-func (u *unwritten) Delete(context.Context, ...string) error { return nil }
 
 // Bytes of local files are flipped, of a folder that was closed and of one that a crash has left.
 func TestFlippedBytesOnDisk(t *testing.T) {
@@ -376,7 +333,7 @@ func TestFlippedBytesOnDisk(t *testing.T) {
 					}
 					ctx, cancel := context.WithTimeout(t.Context(), patience)
 					defer cancel()
-					err = s.opened(ctx, t, s.options(dir, &unwritten{Bucket: s.bucket}), fmt.Sprintf("bit %d of byte %d of %s", i%8, p.at, p.file), false)
+					err = s.opened(ctx, t, s.options(dir, &unwritten{Bucket: s.bucket}), fmt.Sprintf("bit %d of byte %d of %s", i%8, p.at, p.file))
 					if ctx.Err() != nil {
 						t.Errorf("byte %d of %s: it doesn't come to an end", p.at, p.file)
 					}
@@ -391,51 +348,3 @@ func TestFlippedBytesOnDisk(t *testing.T) {
 		}
 	}
 }
-
-// inParallel calls fn for numbers below n, as many as there is time for.
-func inParallel(t *testing.T, n int, fn func(i int)) int {
-	var mu sync.Mutex
-	var wg sync.WaitGroup
-	next, end := 0, time.Now().Add(*flips)
-	for range runtime.GOMAXPROCS(0) * 2 {
-		wg.Go(func() {
-			for {
-				mu.Lock()
-				i := next
-				if i >= n || time.Now().After(end) || t.Failed() {
-					mu.Unlock()
-					return
-				}
-				next++
-				mu.Unlock()
-				fn(i)
-			}
-		})
-	}
-	wg.Wait()
-	return next
-}
-
-// tally counts by the kinds of files.
-type tally struct {
-	mu sync.Mutex
-	n  map[string]int
-}
-
-func (c *tally) add(name string) {
-	kind := filepath.Ext(name)
-	for _, k := range []string{"manifest", "pages", "keys", "ltx/", "sealed/", "idx/", "/log/", "format", "pins/", "log/"} {
-		if strings.Contains(name, k) {
-			kind = strings.Trim(k, "/")
-			break
-		}
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.n == nil {
-		c.n = map[string]int{}
-	}
-	c.n[kind]++
-}
-
-func (c *tally) String() string { return strings.TrimPrefix(fmt.Sprint(c.n), "map") }

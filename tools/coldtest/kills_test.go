@@ -78,7 +78,7 @@ func TestKills(t *testing.T) {
 			tail += max(0, before-l.acked)
 		}
 	}
-	t.Logf("%d kills in %v, %d times with the folder, %d acknowledged transactions", *kills, time.Since(begun).Round(time.Second), lost, l.acked)
+	t.Logf("%d kills in %v, %d of them with the folder, which cost %d transactions that weren't uploaded; %d acknowledged ones are there", *kills, time.Since(begun).Round(time.Second), lost, tail, l.acked)
 	for _, what := range slices.Sorted(maps.Keys(l.did)) {
 		t.Logf("%s: %d", what, l.did[what])
 	}
