@@ -38,10 +38,10 @@ s3test: bin/versitygw ## Test logs in the bucket of a real S3 server
 	$(GO) test ./tools/s3test -count=1 -server $(CURDIR)/bin/versitygw
 
 coldtest: bin/versitygw bin/litestream ## Pages, log and backups in a real S3 server with faults, kills, and Litestream (KILLS=20)
-	$(GO) test ./tools/coldtest -count=1 -timeout 30m -args -server $(CURDIR)/bin/versitygw -litestream $(CURDIR)/bin/litestream -kills $(or $(KILLS),20)
+	$(GO) test ./tools/coldtest -count=1 -timeout 30m -server $(CURDIR)/bin/versitygw -litestream $(CURDIR)/bin/litestream -kills $(or $(KILLS),20)
 
 bin/litestream:
-	GOBIN=$(CURDIR)/bin $(GO) install github.com/benbjohnson/litestream/cmd/litestream@v0.5.18
+	CGO_ENABLED=0 GOBIN=$(CURDIR)/bin $(GO) install github.com/benbjohnson/litestream/cmd/litestream@v0.5.18
 
 bin/versitygw:
 	GOBIN=$(CURDIR)/bin $(GO) install github.com/versity/versitygw/cmd/versitygw@v1.8.0
@@ -58,6 +58,7 @@ walkthrough: build ## Run the procedures of the documents as they are written
 soak: build ## Kill a server 1,000 times, and break a cluster for 30 minutes, under load
 	$(GO) run ./tools/killer -bop $(BIN)/bop -kills 1000
 	$(GO) run ./tools/cluster -bop $(BIN)/bop -duration 30m -seed $(or $(SEED),1)
+	$(GO) test ./tools/coldtest -count=1 -timeout 60m -kills 200 -faults 2m -flips 5m -large
 
 fuzz: ## Fuzz each decoder for a while (FUZZTIME=1m)
 	$(GO) run ./tools/fuzz -time $(or $(FUZZTIME),1m)

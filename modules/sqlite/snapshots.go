@@ -336,11 +336,26 @@ func (h *Host) Restore(ctx context.Context, into string, o RestoreOptions) (*DB,
 		return nil, Restored{}, fmt.Errorf("restoring %s as database %q: %w", o.Target, into, err)
 	}
 	defer r.Close()
-	db, err := h.take(ctx, into, &pages{src: r, size: int64(r.State().Size), count: int64(r.State().Pages)}, o.Progress)
+	db, err := h.takeRestored(ctx, into, r, o.Progress)
 	if err != nil {
 		return nil, Restored{}, fmt.Errorf("restoring %s as database %q: %w", o.Target, into, err)
 	}
 	return db, whatCame(r), nil
+}
+
+// takeRestored makes a database of a version that is read once, as fast as the bucket gives it, and whose checksum has come
+// out before anything is made of it.
+func (h *Host) takeRestored(ctx context.Context, into string, r *backup.Restored, progress Progress) (*DB, error) {
+	sp, err := h.temp().Spill()
+	if err != nil {
+		return nil, err
+	}
+	defer sp.Release()
+	n, err := r.WriteTo(ctx, io.NewOffsetWriter(sp, 0))
+	if err != nil {
+		return nil, err
+	}
+	return h.take(ctx, into, plainFile{sp, n}, progress)
 }
 
 // take makes a database of the bytes of a SQLite file.
