@@ -109,16 +109,21 @@ func (i *image) Size() int64 {
 
 // Seek implements io.Seeker.
 func (i *image) Seek(offset int64, whence int) (int64, error) {
+	return seek(&i.at, i.Size(), offset, whence)
+}
+
+// seek moves a reader's place in an image of so many bytes.
+func seek(at *int64, size, offset int64, whence int) (int64, error) {
 	switch whence {
 	case io.SeekCurrent:
-		offset += i.at
+		offset += *at
 	case io.SeekEnd:
-		offset += i.Size()
+		offset += size
 	}
 	if offset < 0 {
-		return i.at, errors.New("seeking before an image's beginning")
+		return *at, errors.New("seeking before an image's beginning")
 	}
-	i.at = offset
+	*at = offset
 	return offset, nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -65,17 +64,7 @@ func (b *bucketImage) Size() int64 { return int64(len(b.head)) + int64(len(b.nos
 
 // Seek implements io.Seeker.
 func (b *bucketImage) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		offset += b.at
-	case io.SeekEnd:
-		offset += b.Size()
-	}
-	if offset < 0 {
-		return b.at, errors.New("seeking before an image's beginning")
-	}
-	b.at = offset
-	return offset, nil
+	return seek(&b.at, b.Size(), offset, whence)
 }
 
 // Read implements io.Reader.

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"bufio"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
@@ -50,17 +49,7 @@ func (s *sealedImage) Size() int64 {
 
 // Seek implements io.Seeker.
 func (s *sealedImage) Seek(offset int64, whence int) (int64, error) {
-	switch whence {
-	case io.SeekCurrent:
-		offset += s.at
-	case io.SeekEnd:
-		offset += s.Size()
-	}
-	if offset < 0 {
-		return s.at, errors.New("seeking before an image's beginning")
-	}
-	s.at = offset
-	return offset, nil
+	return seek(&s.at, s.Size(), offset, whence)
 }
 
 // Read implements io.Reader.
