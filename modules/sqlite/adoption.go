@@ -188,40 +188,23 @@ func (h *Host) adoptPagesOf(ctx context.Context, f *found, space *backup.Space, 
 	if err := space.Pin(ctx, h.o.Cold.Node, m.Sequence, m); err != nil {
 		return nil, err
 	}
-	file, err := h.createPages(f.segment, f.id, st.Size, f.keys)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			_ = file.Close()
+	return h.writePages(f.segment, f.id, st, 0, f.keys, func(c *pagefile.Checkpoint) error {
+		if base.Size == st.Size {
+			c.SetBucket(pagefile.Bucket{Sequence: m.Sequence, TXID: base.TXID})
+			c.Adopt(base.Pages)
 		}
-	}()
-	c, err := file.Checkpoint()
-	if err != nil {
-		return nil, err
-	}
-	if base.Size == st.Size {
-		c.SetBucket(pagefile.Bucket{Sequence: m.Sequence, TXID: base.TXID})
-		c.Adopt(base.Pages)
-	}
-	buf := make([]byte, st.Size)
-	for no := range v.Above(base.Size != st.Size) {
-		data, sum, err := v.Page(no, buf)
-		if err == nil {
-			err = c.Put(no, data, sum, false)
+		buf := make([]byte, st.Size)
+		for no := range v.Above(base.Size != st.Size) {
+			data, sum, err := v.Page(no, buf)
+			if err == nil {
+				err = c.Put(no, data, sum, false)
+			}
+			if err != nil {
+				return fmt.Errorf("page %d: %w", no, err)
+			}
 		}
-		if err != nil {
-			c.Abort()
-			return nil, fmt.Errorf("page %d: %w", no, err)
-		}
-	}
-	t, err := c.Commit(st, 0)
-	if err != nil {
-		return nil, err
-	}
-	t.Release()
-	return file, h.adoptPages(h.segmentDir(f.segment))
+		return nil
+	})
 }
 
 // inherits tells whether a page file's lineage comes from the one that the registry names: an adoption that wasn't noted in

@@ -216,7 +216,33 @@ func (db *DB) receive(ctx context.Context, id pagefile.Identity, st page.State, 
 			return nil, err
 		}
 	}
-	f, err := h.createPages(db.segment, id, st.Size, keys)
+	return h.writePages(db.segment, id, st, at, keys, func(c *pagefile.Checkpoint) error {
+		var sum uint64
+		buf := make([]byte, st.Size)
+		for no := uint32(1); no <= st.Pages; no++ {
+			_, err := io.ReadFull(r, buf)
+			if err == nil && ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			if err == nil {
+				s := page.Sum(no, buf)
+				sum ^= s
+				err = c.Put(no, buf, s, false)
+			}
+			if err != nil {
+				return fmt.Errorf("page %d of %d: %w", no, st.Pages, err)
+			}
+		}
+		if sum != st.Checksum {
+			return fmt.Errorf("%w: the image's pages don't have its checksum", ErrDamaged)
+		}
+		return nil
+	})
+}
+
+// writePages makes a page file that takes the old one's place on disk: of one version, whose pages fill puts.
+func (h *Host) writePages(segment SegmentID, id pagefile.Identity, st page.State, at Position, keys *crypt.Keyring, fill func(c *pagefile.Checkpoint) error) (_ *pagefile.File, err error) {
+	f, err := h.createPages(segment, id, st.Size, keys)
 	if err != nil {
 		return nil, err
 	}
@@ -229,32 +255,16 @@ func (db *DB) receive(ctx context.Context, id pagefile.Identity, st page.State, 
 	if err != nil {
 		return nil, err
 	}
-	var sum uint64
-	buf := make([]byte, st.Size)
-	for no := uint32(1); no <= st.Pages; no++ {
-		if _, err = io.ReadFull(r, buf); err == nil && ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		if err == nil {
-			s := page.Sum(no, buf)
-			sum ^= s
-			err = c.Put(no, buf, s, false)
-		}
-		if err != nil {
-			c.Abort()
-			return nil, fmt.Errorf("page %d of %d: %w", no, st.Pages, err)
-		}
-	}
-	if sum != st.Checksum {
+	if err := fill(c); err != nil {
 		c.Abort()
-		return nil, fmt.Errorf("%w: the image's pages don't have its checksum", ErrDamaged)
+		return nil, err
 	}
 	t, err := c.Commit(st, uint64(at))
 	if err != nil {
 		return nil, err
 	}
 	t.Release()
-	return f, h.adoptPages(db.dir)
+	return f, h.adoptPages(h.segmentDir(segment))
 }
 
 // replace puts the database on another page file, or on none. What connections have seen may be gone: they are stale.

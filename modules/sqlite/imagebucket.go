@@ -142,40 +142,27 @@ func (db *DB) receiveByBucket(ctx context.Context, id pagefile.Identity, st page
 	if err := h.keepManifest(ctx, db.segment, space, m); err != nil {
 		return nil, err
 	}
-	f, err := h.createPages(db.segment, id, st.Size, keys)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			_ = f.Close()
+	f, err := h.writePages(db.segment, id, st, at, keys, func(c *pagefile.Checkpoint) error {
+		c.SetBucket(pagefile.Bucket{Sequence: m.Sequence, TXID: base.TXID})
+		c.Adopt(base.Pages)
+		buf := make([]byte, 4+st.Size)
+		for i := range n {
+			_, err := io.ReadFull(r, buf)
+			if err == nil && ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			if err == nil {
+				no := binary.LittleEndian.Uint32(buf)
+				err = c.Put(no, buf[4:], page.Sum(no, buf[4:]), false)
+			}
+			if err != nil {
+				return fmt.Errorf("page %d of %d: %w", i+1, n, err)
+			}
 		}
-	}()
-	c, err := f.Checkpoint()
-	if err != nil {
-		return nil, err
+		return nil
+	})
+	if err == nil {
+		db.cold.learn(m)
 	}
-	c.SetBucket(pagefile.Bucket{Sequence: m.Sequence, TXID: base.TXID})
-	c.Adopt(base.Pages)
-	buf := make([]byte, 4+st.Size)
-	for i := range n {
-		if _, err = io.ReadFull(r, buf); err == nil && ctx.Err() != nil {
-			err = context.Cause(ctx)
-		}
-		if err == nil {
-			no := binary.LittleEndian.Uint32(buf)
-			err = c.Put(no, buf[4:], page.Sum(no, buf[4:]), false)
-		}
-		if err != nil {
-			c.Abort()
-			return nil, fmt.Errorf("page %d of %d: %w", i+1, n, err)
-		}
-	}
-	t, err := c.Commit(st, uint64(at))
-	if err != nil {
-		return nil, err
-	}
-	t.Release()
-	db.cold.learn(m)
-	return f, h.adoptPages(db.dir)
+	return f, err
 }

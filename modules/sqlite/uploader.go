@@ -61,7 +61,6 @@ type spawnUploader struct {
 type uploader struct {
 	db     *DB
 	writer *backup.Writer
-	epoch  uint64
 
 	failures  int       // in a row
 	next      time.Time // not before
@@ -181,7 +180,7 @@ func (u *uploader) lead(ctx context.Context) error {
 		return err
 	}
 	space := db.cold.in(db.ident())
-	if u.writer != nil && u.epoch == epoch && u.writer.Space() == space && u.writer.Stopped() == nil {
+	if u.writer != nil && u.writer.Epoch() == epoch && u.writer.Space() == space && u.writer.Stopped() == nil {
 		return nil
 	}
 	w, err := space.Writer(ctx, epoch)
@@ -194,7 +193,7 @@ func (u *uploader) lead(ctx context.Context) error {
 			return err
 		}
 	}
-	u.writer, u.epoch = w, epoch
+	u.writer = w
 	u.learn()
 	return nil
 }
