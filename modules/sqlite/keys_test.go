@@ -17,15 +17,21 @@ import (
 // secrets are planted: a name of a database, a table's name, a value, an overflowing value.
 var secrets = []string{"planteddatabase", "plantedtable", "plantedcolumn", "plantedvalue", "plantedspill"}
 
-// scan looks for the secrets in every file below a folder.
-func scan(t testing.TB, dir string, except ...string) {
+// scan looks for the secrets in every file below a folder. Files may come and go meanwhile.
+func scan(t testing.TB, dir string) {
 	t.Helper()
 	files := 0
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil || d.IsDir() {
 			return err
 		}
 		b, err := os.ReadFile(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}

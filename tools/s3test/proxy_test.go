@@ -112,6 +112,9 @@ func (g *gateway) parts() (n int) {
 		if err == nil && !e.IsDir() && strings.Contains(path, ".sgwtmp") {
 			n++
 		}
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // the server removes them meanwhile
+		}
 		return err
 	})
 	if err != nil {
