@@ -75,11 +75,11 @@ type cold struct {
 	h       *Host
 	segment SegmentID
 	file    atomic.Pointer[pagefile.File] // that gets pages which come along
+	keys    atomic.Pointer[crypt.Keyring] // by what the database is sealed; views ask while mu is held and waits for them
 
 	mu       sync.Mutex
 	space    *backup.Space
 	id       pagefile.Identity // of space
-	keys     *crypt.Keyring
 	newest   *backup.Manifest // the newest that is known
 	views    map[viewOf]*pageobj.View
 	stands   []string // keys of the chain that the page file stands on, as far as it was put there since the opening
@@ -128,20 +128,14 @@ func (c *cold) in(id pagefile.Identity) *backup.Space {
 	return c.space
 }
 
-func (c *cold) keyring() *crypt.Keyring {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.keys
-}
+func (c *cold) keyring() *crypt.Keyring { return c.keys.Load() }
 
 // keyed tells by what the database is sealed now.
 func (c *cold) keyed(k *crypt.Keyring) {
 	if c == nil || k == nil {
 		return
 	}
-	c.mu.Lock()
-	c.keys = k
-	c.mu.Unlock()
+	c.keys.Store(k)
 }
 
 func (c *cold) close() {
