@@ -46,7 +46,8 @@ func TestFollowersHearWithTheNextEntryThatOneIsCommitted(t *testing.T) {
 	}
 	// One is sent by itself for each rest of 5 ms, to each follower, which a slow machine may make many of.
 	rests := 2 * (int64(time.Since(began)/(5*time.Millisecond)) + 1)
-	if full.Load() < 2*n || empty.Load() > rests {
+	// A follower that is behind gets several entries at once; each was sent to one at least before it was committed.
+	if full.Load() < n || empty.Load() > rests {
 		t.Errorf("%d appends with entries, %d without for at most %d rests", full.Load(), empty.Load(), rests)
 	}
 	c.agree(1, n+1, 1, 2, 3)
