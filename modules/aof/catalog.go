@@ -1,38 +1,22 @@
 package aof
 
 import (
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"runtime/debug"
+	"slices"
 	"time"
-
-	"go.etcd.io/bbolt"
-
-	"github.com/bop-platform/bop/modules/aof/fsys"
 )
 
-const catalogName = "catalog.db"
-
-var (
-	catalogSegments = []byte("segments-1")
-	catalogMeta     = []byte("meta-1")
-	catalogHead     = []byte("head")
-)
-
-// catalog is a bbolt file that says which sealed segments there are and where, so that opening a log needn't look at
-// each. It follows what happens to the files and objects, and is made anew from them when it is lost. On file systems
-// other than the operating system's there is none.
+// catalog says which sealed segments there are and where, so that opening a log needn't look at each. It follows what
+// happens to the files and objects, and is made anew from them when it is lost.
 type catalog struct {
-	db    *bbolt.DB
+	catalogFile
 	known map[uint64]bool // sequences that are in it
 	head  Position
 }
 
-// catalogEntry is a sealed segment, as JSON under its sequence (8 bytes, big-endian).
+// catalogEntry is a sealed segment.
 type catalogEntry struct {
 	manifestEntry
 	Closed int64 `json:"closed"`         // nanoseconds since 1970
@@ -41,75 +25,37 @@ type catalogEntry struct {
 	Cold   int64 `json:"cold,omitempty"` // of the object
 }
 
-// openCatalog opens or makes the catalog and reads it. A damaged one is put aside.
-func (l *Log) openCatalog() (map[uint64]*catalogEntry, error) {
-	entries := map[uint64]*catalogEntry{}
-	l.catalog.known = map[uint64]bool{}
-	if l.o.FS != fsys.OS {
-		return entries, nil
-	}
-	name := filepath.Join(l.dir, catalogName)
-	err := l.catalog.load(name, entries)
-	if err == nil {
-		return entries, nil
-	}
-	l.o.Logger.Warn("the catalog can't be read, it is made anew of what the folder and the bucket hold", "file", name, "err", err)
-	l.catalog.close()
-	if err := os.Rename(name, name+".damaged"); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("aof: putting the damaged catalog aside: %w", err)
-	}
-	clear(entries)
-	if err := l.catalog.load(name, entries); err != nil {
-		return nil, fmt.Errorf("aof: making the catalog: %w", err)
-	}
-	return entries, nil
-}
-
-func (c *catalog) load(name string, entries map[uint64]*catalogEntry) (err error) {
-	// bbolt panics at some damage, and follows some out of the memory that the file is mapped to.
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%v", p)
-		}
-	}()
-	c.known, c.head = map[uint64]bool{}, 0
-	if c.db, err = bbolt.Open(name, 0o600, &bbolt.Options{Timeout: time.Second, NoFreelistSync: true}); err != nil {
-		return err
-	}
-	return c.db.Update(func(tx *bbolt.Tx) error {
-		segments, err := tx.CreateBucketIfNotExists(catalogSegments)
-		if err != nil {
-			return err
-		}
-		meta, err := tx.CreateBucketIfNotExists(catalogMeta)
-		if err != nil {
-			return err
-		}
-		if b := meta.Get(catalogHead); len(b) == 8 {
-			c.head = Position(binary.BigEndian.Uint64(b))
-		}
-		return segments.ForEach(func(k, v []byte) error {
-			e := new(catalogEntry)
-			if err := json.Unmarshal(v, e); err != nil {
-				return fmt.Errorf("an entry can't be read: %w", err)
+// openCatalog reads the catalog, if there is one. One that can't be read is made anew with the next change; until then
+// the log is what the folder and the bucket hold.
+func (l *Log) openCatalog(names []string) (map[uint64]*catalogEntry, error) {
+	for _, name := range []string{legacyCatalog, legacyCatalog + damagedSuffix} {
+		if slices.Contains(names, name) {
+			if err := l.o.FS.Remove(filepath.Join(l.dir, name)); err != nil {
+				return nil, fmt.Errorf("aof: removing the catalog of an earlier version: %w", err)
 			}
-			if err := e.valid(); err != nil || len(k) != 8 || binary.BigEndian.Uint64(k) != e.Sequence {
-				return fmt.Errorf("an entry makes no sense: %v", err)
-			}
-			entries[e.Sequence], c.known[e.Sequence] = e, true
-			return nil
-		})
-	})
-}
-
-func (c *catalog) close() error {
-	if c.db == nil {
-		return nil
+		}
 	}
-	db := c.db
-	c.db = nil
-	return db.Close()
+	f, st, err := readCatalog(l.o.FS, l.dir)
+	l.catalog = catalog{catalogFile: *f, known: map[uint64]bool{}, head: st.head}
+	if bad := (*catalogError)(nil); errors.As(err, &bad) {
+		name := filepath.Join(l.dir, catalogName)
+		if errors.Is(err, errTorn) {
+			l.o.Logger.Info("the catalog is made anew of what the folder and the bucket hold", "file", name, "reason", bad.err)
+			return nil, nil
+		}
+		l.o.Logger.Warn("the catalog can't be read, it is made anew of what the folder and the bucket hold", "file", name, "err", bad.err)
+		if err := l.o.FS.Rename(name, name+damagedSuffix); err != nil {
+			return nil, fmt.Errorf("aof: putting the damaged catalog aside: %w", err)
+		}
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("aof: reading the catalog: %w", err)
+	}
+	for q := range st.entries {
+		l.catalog.known[q] = true
+	}
+	return st.entries, nil
 }
 
 // record describes a segment for the catalog. mu is held.
@@ -133,66 +79,51 @@ func (l *Log) remember() error {
 	l.cataloging.Lock()
 	defer l.cataloging.Unlock()
 	c := &l.catalog
-	if c.db == nil {
+	whole := c.crowded()
+	news := false
+	var change catalogChange
+	l.mu.Lock()
+	if l.moved == nil { // closed
+		l.mu.Unlock()
 		return nil
 	}
-	l.mu.Lock()
-	var changed []*catalogEntry
+	change.Head = l.head
 	there := make(map[uint64]bool, len(l.segments))
 	for _, s := range l.segments {
 		if !s.sealed {
 			continue
 		}
 		there[s.header.sequence] = true
-		if s.fresh {
+		news = news || s.fresh
+		if s.fresh || whole {
 			s.fresh = false
-			changed = append(changed, s.record())
+			change.Put = append(change.Put, s.record())
 		}
 	}
-	head := l.head
 	l.mu.Unlock()
-	var gone []uint64
 	for q := range c.known {
 		if !there[q] {
-			gone = append(gone, q)
+			change.Drop = append(change.Drop, q)
 		}
 	}
-	if len(changed)+len(gone) == 0 && head == c.head {
+	news = news || len(change.Drop) > 0 || change.Head != c.head
+	if c.file == nil {
+		news = len(change.Put) > 0 || change.Head != 0
+	}
+	if !news {
 		return nil
 	}
-	err := c.db.Update(func(tx *bbolt.Tx) error {
-		b := tx.Bucket(catalogSegments)
-		for _, q := range gone {
-			if err := b.Delete(binary.BigEndian.AppendUint64(nil, q)); err != nil {
-				return err
-			}
-		}
-		for _, e := range changed {
-			v, err := json.Marshal(e)
-			if err != nil {
-				return err
-			}
-			if err := b.Put(binary.BigEndian.AppendUint64(nil, e.Sequence), v); err != nil {
-				return err
-			}
-		}
-		return tx.Bucket(catalogMeta).Put(catalogHead, binary.BigEndian.AppendUint64(nil, uint64(head)))
-	})
+	var err error
+	if whole {
+		change.Drop = nil
+		err = c.replace(l.o.FS, l.dir, &change)
+	} else {
+		err = c.append(&change)
+	}
 	if err != nil {
-		l.mu.Lock()
-		for _, s := range l.segments {
-			s.fresh = s.sealed // all is written again at the next time
-		}
-		l.mu.Unlock()
 		return fmt.Errorf("writing the catalog: %w", err)
 	}
-	c.head = head
-	for _, q := range gone {
-		delete(c.known, q)
-	}
-	for _, e := range changed {
-		c.known[e.Sequence] = true
-	}
+	c.head, c.known = change.Head, there
 	return nil
 }
 

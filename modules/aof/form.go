@@ -120,17 +120,44 @@ func (l *Log) open(ctx context.Context, s *segment, f *form) (*footer, error) {
 	return f.foot, nil
 }
 
-// openHot opens a segment file that the catalog vouched for.
+// openHot opens a segment file that the catalog vouched for. One whose footer is damaged is read by what the catalog
+// knows.
 func (l *Log) openHot(s *segment, f *form) error {
 	found, err := l.openSegment(f.name)
+	if d := (*DamageError)(nil); errors.As(err, &d) && d.First == 0 {
+		d.First, d.Last = s.base, s.next-1
+	}
 	if err != nil {
 		return err
 	}
-	if found.header.salt != s.header.salt || !found.sealed {
+	if found.header.salt != s.header.salt {
 		return errors.Join(&DamageError{Damage{File: f.name, First: s.base, Last: s.next - 1,
-			Reason: "it isn't the segment that the catalog knows: remove catalog.db, so that the log is opened by what the folder holds"}}, found.file.Close())
+			Reason: "it isn't the segment that the catalog knows: remove the file catalog, so that the log is opened by what the folder holds"}}, found.file.Close())
 	}
-	f.file, f.foot = found.file, &footer{header: found.header, next: found.next, count: found.count, end: found.end, sum: found.sum, index: found.index}
+	if !found.sealed {
+		l.o.Logger.Warn("a segment's footer is damaged, the segment is read by scanning", "segment", f.name)
+		if err := found.rescan(s); err != nil {
+			return errors.Join(err, found.file.Close())
+		}
+	}
+	f.file, f.foot = found.file, &footer{header: found.header, next: s.next, count: s.count, end: s.end, sum: s.sum, index: found.index}
+	return nil
+}
+
+// rescan makes the index of a segment of which known says where its batches end.
+func (s *segment) rescan(known *segment) error {
+	w := walker{s: s, off: dataStart, sum: s.header.prev, chained: true, expect: s.base, stop: known.end}
+	for w.off < known.end {
+		h, off, _, err := w.next()
+		switch {
+		case err != nil:
+			return err
+		case h != nil:
+			s.note(h, off)
+		case !w.resync(): // those who read come to the bad place, and say so
+			return nil
+		}
+	}
 	return nil
 }
 

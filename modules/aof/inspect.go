@@ -160,7 +160,7 @@ func (f *folder) file(ctx context.Context, name string) error {
 		f.report.Spares++
 	case name == catalogName:
 		f.report.Catalog = true
-	case name == "lock", strings.HasSuffix(name, ".new"), isPart(name):
+	case name == "lock", strings.HasSuffix(name, newSuffix), isPart(name):
 	default:
 		f.report.Others = append(f.report.Others, name)
 	}

@@ -19,8 +19,9 @@ import (
 )
 
 const (
-	warmSuffix = ".zst"
-	partSuffix = ".part" // of a compressed segment that isn't complete yet
+	warmSuffix    = ".zst"
+	damagedSuffix = ".damaged" // of a catalog that was put aside
+	partSuffix    = ".part"    // of a compressed segment that isn't complete yet
 )
 
 func warmName(dir string, sequence uint64) string {

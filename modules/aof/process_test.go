@@ -140,7 +140,7 @@ func killed(t *testing.T, dir string, kills int) {
 		}
 		_ = cmd.Wait() // it was killed
 		if kill%3 == 2 {
-			if err := os.Remove(filepath.Join(dir, "catalog.db")); err != nil && !errors.Is(err, os.ErrNotExist) {
+			if err := os.Remove(filepath.Join(dir, "catalog")); err != nil && !errors.Is(err, os.ErrNotExist) {
 				t.Fatal(err)
 			}
 		}

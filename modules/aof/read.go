@@ -179,10 +179,15 @@ func (r *Reader) enter(ctx context.Context) error {
 	}
 	foot, err := r.l.open(ctx, s, r.form)
 	if err != nil {
-		f := r.form
+		f, until := r.form, r.until
 		r.Close()
-		if errors.Is(err, ErrDamaged) && r.l.distrust(s, f) {
-			return r.enter(ctx)
+		if bad := (*DamageError)(nil); errors.As(err, &bad) {
+			if r.l.distrust(s, f) {
+				return r.enter(ctx)
+			}
+			d := Damage{f.name, bad.Offset, r.next, until - 1, bad.Reason}
+			r.next = until
+			return r.report(d)
 		}
 		return fmt.Errorf("aof: opening segment %s: %w", s.name, err)
 	}

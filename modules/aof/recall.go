@@ -13,7 +13,7 @@ import (
 // recall makes segments of what the catalog knows, so that their files needn't be looked at. The last segment file is
 // read in any case.
 func (l *Log) recall(names []string) error {
-	entries, err := l.openCatalog()
+	entries, err := l.openCatalog(names)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func (l *Log) recover() error {
 			}
 			s.fresh, s.closed = true, time.Unix(0, s.header.created)
 			l.segments = append(l.segments, s)
-		case strings.HasSuffix(name, ".new"), isPart(name):
+		case strings.HasSuffix(name, newSuffix), isPart(name):
 			// A spare that was being prepared, a segment that was being moved.
 			if err := l.o.FS.Remove(filepath.Join(l.dir, name)); err != nil {
 				return fmt.Errorf("aof: removing %s: %w", name, err)

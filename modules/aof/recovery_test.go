@@ -39,6 +39,14 @@ func content(t *testing.T, disk *crashfs.FS, name string) []byte {
 	return b
 }
 
+// removeCatalog leaves a log to what its segments say of themselves.
+func removeCatalog(t *testing.T, disk *crashfs.FS, dir string) {
+	t.Helper()
+	if err := disk.Remove(dir + "/catalog"); err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+}
+
 func failSyncs(op crashfs.Op) error {
 	if op.Kind == crashfs.Sync {
 		return syscall.EIO
@@ -129,33 +137,40 @@ func TestRecovery(t *testing.T) {
 		}
 		f.WriteAt(make([]byte, 4096), 0)
 		f.WriteAt(make([]byte, 64), lost.Bytes-64)
-		l = open(t, dir, small(disk))
-		d := l.Damage()
-		if len(d) != 1 || d[0].File != lost.File || d[0].First != lost.First || d[0].Last != lost.Next-1 {
-			t.Fatalf("damage %v, want %s %d to %d", d, lost.File, lost.First, lost.Next-1)
-		}
-		r, err := l.Reader(1)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer r.Close()
-		good, bad := 0, 0
-		for {
-			rec, err := r.TryNext()
-			var damage *aof.DamageError
-			switch {
-			case errors.Is(err, aof.ErrTail):
-				if good+int(lost.Next-lost.First) != 300 || bad != 1 {
-					t.Fatalf("%d readable, %d gaps", good, bad)
-				}
-				return
-			case errors.As(err, &damage):
-				bad++
-			case err != nil || !bytes.Equal(rec.Data, record(rec.Position, 1000)):
-				t.Fatalf("position %d: %v", rec.Position, err)
-			default:
-				good++
+		for _, cataloged := range []bool{true, false} {
+			if !cataloged {
+				removeCatalog(t, disk, dir)
 			}
+			l = open(t, dir, small(disk))
+			good, bad := 0, 0
+			r, err := l.Reader(1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for {
+				rec, err := r.TryNext()
+				if errors.Is(err, aof.ErrTail) {
+					break
+				}
+				var damage *aof.DamageError
+				switch {
+				case errors.As(err, &damage):
+					bad++
+				case err != nil || !bytes.Equal(rec.Data, record(rec.Position, 1000)):
+					t.Fatalf("with a catalog %v, position %d: %v", cataloged, rec.Position, err)
+				default:
+					good++
+				}
+			}
+			if good+int(lost.Next-lost.First) != 300 || bad != 1 {
+				t.Fatalf("with a catalog %v: %d readable, %d gaps", cataloged, good, bad)
+			}
+			d := l.Damage()
+			if len(d) != 1 || d[0].File != lost.File || d[0].First != lost.First || d[0].Last != lost.Next-1 {
+				t.Fatalf("with a catalog %v: damage %v, want %s %d to %d", cataloged, d, lost.File, lost.First, lost.Next-1)
+			}
+			r.Close()
+			l.Close()
 		}
 	})
 	t.Run("a last segment without a header is refused, because its positions were given", func(t *testing.T) {
@@ -182,17 +197,22 @@ func TestRecovery(t *testing.T) {
 		appendN(t, l, 3, 100)
 		sealed := l.Segments()[0]
 		l.Close()
-		for at := sealed.Used; at < sealed.Bytes; at++ {
-			if at == sealed.Used+128 {
-				at = sealed.Bytes - 64
+		for _, cataloged := range []bool{true, false} {
+			if !cataloged {
+				removeCatalog(t, disk, dir)
 			}
-			image := disk.Image(crashfs.Kept, 0)
-			image.Flip(sealed.File, at, uint8(at%8))
-			l := open(t, dir, small(image))
-			if n := readAll(t, l, 100); n != 8 {
-				t.Fatalf("offset %d: %d records, damage %v", at, n, l.Damage())
+			for at := sealed.Used; at < sealed.Bytes; at++ {
+				if at == sealed.Used+128 {
+					at = sealed.Bytes - 64
+				}
+				image := disk.Image(crashfs.Kept, 0)
+				image.Flip(sealed.File, at, uint8(at%8))
+				l := open(t, dir, small(image))
+				if n := readAll(t, l, 100); n != 8 {
+					t.Fatalf("with a catalog %v, offset %d: %d records, damage %v", cataloged, at, n, l.Damage())
+				}
+				l.Close()
 			}
-			l.Close()
 		}
 	})
 	t.Run("damage in a sealed segment is found by reading and named", func(t *testing.T) {
@@ -245,6 +265,7 @@ func TestRecovery(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.WriteAt(make([]byte, 64), first.Bytes-64)
+		removeCatalog(t, disk, dir)
 		open(t, dir, small(disk)).Close()
 		l = open(t, dir, small(disk.Image(crashfs.Lost, 0)))
 		if !l.Segments()[0].Sealed {

@@ -16,7 +16,10 @@ import (
 	"github.com/bop-platform/bop/modules/aof/fsys"
 )
 
-const spareSuffix = ".spare"
+const (
+	spareSuffix = ".spare"
+	newSuffix   = ".new" // of a file that gets its name when it is complete
+)
 
 // newSalt draws the number that ties checksums to one use of a segment file.
 func newSalt() uint64 {
@@ -184,7 +187,7 @@ func writeZeros(f fsys.File, size int64, stop func() bool) error {
 // fill makes one spare. It is named a spare only when all of it is written.
 func (p *preparer) fill() (err error) {
 	name := p.l.spares.newName()
-	part := strings.TrimSuffix(name, spareSuffix) + ".new"
+	part := strings.TrimSuffix(name, spareSuffix) + newSuffix
 	f, err := p.l.o.FS.OpenFile(part, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err

@@ -147,7 +147,7 @@ func TestSegmentsMoveThroughTheTiers(t *testing.T) {
 					t.Fatal(err)
 				}
 				if lose == "the catalog" {
-					if err := os.Remove(filepath.Join(dir, "catalog.db")); err != nil {
+					if err := os.Remove(filepath.Join(dir, "catalog")); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -197,7 +197,7 @@ func TestTruncationReachesAllTiers(t *testing.T) {
 	}
 	wantAll(t, l, 101, 400)
 	l.Close()
-	os.Remove(filepath.Join(dir, "catalog.db"))
+	os.Remove(filepath.Join(dir, "catalog"))
 	l = tiered(t, dir, cold)
 	until(t, l, "attached", func(aof.Stats) bool { first, _ := l.Bounds(); return first == 101 })
 	wantAll(t, l, 101, 400)

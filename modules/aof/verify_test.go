@@ -188,7 +188,7 @@ func TestVerify(t *testing.T) {
 		l := tiered(t, dir, nil)
 		fill(t, l, 120)
 		l.Close()
-		name := filepath.Join(dir, "catalog.db")
+		name := filepath.Join(dir, "catalog")
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

@@ -40,7 +40,6 @@ require (
 	github.com/segmentio/go-hll v1.0.1 // indirect
 	github.com/superfly/ltx v0.5.3
 	github.com/twmb/murmur3 v1.1.8 // indirect
-	go.etcd.io/bbolt v1.5.0 // indirect
 	go.etcd.io/raft/v3 v3.7.0 // indirect
 	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
 	go.opentelemetry.io/otel/exporters/prometheus v0.69.0 // indirect

@@ -300,9 +300,6 @@ func TestFlippedBytesOnDisk(t *testing.T) {
 					if files[name], err = os.ReadFile(path); err != nil {
 						return err
 					}
-					if filepath.Base(path) == "catalog.db" {
-						return nil // bbolt believes what it reads: a flipped bit there can end the process
-					}
 					content := len(bytes.TrimRight(files[name], "\x00")) // logs are made longer in advance
 					for at := range min(len(files[name]), content+64) {
 						places = append(places, place{name, at})
