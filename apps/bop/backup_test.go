@@ -3,7 +3,13 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -178,6 +184,118 @@ func TestBackupsByTheCommands(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "never")); err == nil {
 		t.Error("a restore that failed left a file")
 	}
+}
+
+// cutting passes requests on to a server, and ends the body of a restore after so many bytes.
+func cutting(t *testing.T, server string, after int64) string {
+	to := &url.URL{Scheme: "http", Host: server}
+	p := httputil.NewSingleHostReverseProxy(to)
+	p.ErrorLog = log.New(io.Discard, "", 0)
+	p.ModifyResponse = func(r *http.Response) error {
+		if strings.HasSuffix(r.Request.URL.Path, "/restored") {
+			r.Body = struct {
+				io.Reader
+				io.Closer
+			}{io.LimitReader(r.Body, after), r.Body}
+		}
+		return nil
+	}
+	s := httptest.NewServer(p)
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+func TestARestoreThatBreaksOffGoesOn(t *testing.T) {
+	dir := t.TempDir()
+	bucket := (&url.URL{Scheme: "file", Path: filepath.Join(dir, "bucket")}).String()
+	m := newMember(t, "n1")
+	m.begin("--cold", bucket, "--cold-log-interval", "10ms", "--cold-page-interval", "100ms")
+	m.serves()
+	c := m.connect("")
+	for _, text := range []string{
+		"CREATE TABLE t (a text)",
+		"INSERT INTO t SELECT repeat(md5(g::text), 100) FROM generate_series(1, 3000) g",
+	} {
+		if _, err := c.Exec(t.Context(), text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	restore := func(name string, more ...string) []string {
+		return append([]string{"db", "restore", "bop", "--json", "--out", filepath.Join(dir, name)}, more...)
+	}
+	type result struct {
+		TXID    uint64 `json:"txid"`
+		Bytes   int64  `json:"bytes"`
+		Resumed int64  `json:"resumed_at"`
+	}
+	does := func(args ...string) (r result) {
+		t.Helper()
+		status, out, errs := command(t, args...)
+		if err := json.Unmarshal([]byte(out), &r); status != 0 || err != nil {
+			t.Fatalf("%v: %d %q %q", args, status, out, errs)
+		}
+		return r
+	}
+	breaks := func(says string, args ...string) {
+		t.Helper()
+		if status, _, errs := command(t, args...); status == 0 || !strings.Contains(errs, says) {
+			t.Fatalf("%v: %d %q", args, status, errs)
+		}
+	}
+	same := func(name string) {
+		t.Helper()
+		got, err := os.ReadFile(filepath.Join(dir, name))
+		want, err2 := os.ReadFile(filepath.Join(dir, "whole"))
+		if err := errors.Join(err, err2); err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("%d and %d bytes, %v", len(got), len(want), err)
+		}
+		left, err := filepath.Glob(filepath.Join(dir, name+".*"))
+		if err != nil || len(left) > 0 {
+			t.Fatal(left, err)
+		}
+	}
+	whole := does(restore("whole", "--http", m.HTTP)...)
+	if whole.Resumed != 0 || whole.Bytes < 4<<20 {
+		t.Fatalf("%+v", whole)
+	}
+	half := cutting(t, m.HTTP, 1<<21+77)
+
+	breaks("goes on from there", restore("a", "--http", half)...)
+	if _, err := c.Exec(t.Context(), "INSERT INTO t VALUES ('later')"); err != nil {
+		t.Fatal(err)
+	}
+	breaks("goes on from there", restore("a", "--http", half)...) // another 2 MiB
+	if r := does(restore("a", "--http", m.HTTP)...); r.TXID != whole.TXID || r.Resumed != 2*(1<<21+77) {
+		t.Fatalf("%+v after %+v", r, whole)
+	}
+	same("a")
+
+	breaks("goes on from there", restore("b", "--http", half)...)
+	if r := does(restore("b", "--http", m.HTTP, "--restart")...); r.TXID == whole.TXID || r.Resumed != 0 {
+		t.Fatalf("%+v after %+v", r, whole)
+	}
+
+	to := []string{"--to", fmt.Sprint(whole.TXID)}
+	breaks("goes on from there", restore("c", append(to, "--http", half)...)...)
+	f, err := os.OpenFile(filepath.Join(dir, "c.part"), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte("other"), 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	breaks("isn't the database", restore("c", append(to, "--http", m.HTTP)...)...)
+	breaks("goes on from there", restore("c", append(to, "--http", half)...)...)
+	c.Close(t.Context())
+	if code := m.end(); code != 0 {
+		t.Fatalf("it ended with %d", code)
+	}
+	// What a server began goes on without one.
+	if r := does(restore("c", append(to, "--cold", bucket)...)...); r.TXID != whole.TXID || r.Resumed != 1<<21+77 {
+		t.Fatalf("%+v after %+v", r, whole)
+	}
+	same("c")
 }
 
 func TestTheConfigurationFileIsAboutTheServer(t *testing.T) {

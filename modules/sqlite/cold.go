@@ -80,7 +80,7 @@ type cold struct {
 	mu       sync.Mutex
 	space    *backup.Space
 	id       pagefile.Identity // of space
-	newest   *backup.Manifest // the newest that is known
+	newest   *backup.Manifest  // the newest that is known
 	views    map[viewOf]*pageobj.View
 	stands   []string // keys of the chain that the page file stands on, as far as it was put there since the opening
 	uploaded Position // up to which the bucket has the log

@@ -281,8 +281,9 @@ type RestoreOptions struct {
 	Target backup.Target
 	// Progress is told of bytes; may be nil.
 	Progress Progress
-	// Found is told what RestoreTo writes, before the first byte; may be nil.
-	Found func(Restored)
+	// Found is told what RestoreTo writes, before the first byte, and says from which byte on; backup.Check is for who has
+	// put such a file together. nil: all of it is written.
+	Found func(Restored) (from int64)
 }
 
 // open reads a version out of the bucket.
@@ -302,28 +303,31 @@ func (h *Host) restored(ctx context.Context, o RestoreOptions) (*backup.Restored
 
 // Restored says what came out of a restore.
 type Restored struct {
-	TXID  TXID
-	Time  time.Time // when it was committed
-	Bytes int64
+	TXID     TXID
+	Time     time.Time // when it was committed
+	Bytes    int64
+	PageSize uint32
+	Checksum uint64 // as backup.Check wants it
 }
 
 func whatCame(r *backup.Restored) Restored {
 	st := r.State()
-	return Restored{st.TXID, time.UnixMicro(st.Time), int64(st.Pages) * int64(st.Size)}
+	return Restored{st.TXID, time.UnixMicro(st.Time), int64(st.Pages) * int64(st.Size), st.Size, st.Checksum}
 }
 
-// RestoreTo writes a version of a database, out of the bucket, as an ordinary SQLite file. If it fails, what was written is
-// of no use.
+// RestoreTo writes a version of a database, out of the bucket, as an ordinary SQLite file. If it fails, what was written
+// can be gone on from, by o.Found.
 func (h *Host) RestoreTo(ctx context.Context, w io.Writer, o RestoreOptions) (Restored, error) {
 	r, err := h.restored(ctx, o)
 	if err != nil {
 		return Restored{}, fmt.Errorf("restoring %s: %w", o.Target, err)
 	}
 	defer r.Close()
+	var from int64
 	if o.Found != nil {
-		o.Found(whatCame(r))
+		from = o.Found(whatCame(r))
 	}
-	if _, err := r.WriteTo(ctx, w); err != nil {
+	if _, err := r.WriteFrom(ctx, w, from); err != nil {
 		return Restored{}, fmt.Errorf("restoring %s: %w", o.Target, err)
 	}
 	return whatCame(r), nil

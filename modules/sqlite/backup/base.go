@@ -19,8 +19,8 @@ func (b viewBase) page(ctx context.Context, no uint32, _ []byte) ([]byte, uint64
 
 func (b viewBase) sum(ctx context.Context, no uint32) (uint64, error) { return b.v.Sum(ctx, no) }
 
-func (b viewBase) scan(ctx context.Context, fn func(no uint32, data []byte, sum uint64) error) error {
-	return b.v.Scan(ctx, fn)
+func (b viewBase) scan(ctx context.Context, from uint32, fn func(no uint32, data []byte, sum uint64) error) error {
+	return b.v.Scan(ctx, from, fn)
 }
 
 func (b viewBase) close() { b.v.Close() }
@@ -57,7 +57,7 @@ func flatten(ctx context.Context, v *pageobj.View, dir string) (_ *flatBase, err
 		buf = buf[:0]
 		return nil
 	}
-	err = v.Scan(ctx, func(_ uint32, data []byte, sum uint64) error {
+	err = v.Scan(ctx, 1, func(_ uint32, data []byte, sum uint64) error {
 		b.sums = append(b.sums, sum)
 		if buf = append(buf, data...); len(buf) < block {
 			return nil
@@ -86,10 +86,10 @@ func (b *flatBase) page(_ context.Context, no uint32, buf []byte) ([]byte, uint6
 
 func (b *flatBase) sum(_ context.Context, no uint32) (uint64, error) { return b.sums[no-1], nil }
 
-func (b *flatBase) scan(ctx context.Context, fn func(no uint32, data []byte, sum uint64) error) error {
+func (b *flatBase) scan(ctx context.Context, from uint32, fn func(no uint32, data []byte, sum uint64) error) error {
 	each := max(1, (1<<20)/b.size)
 	buf := make([]byte, each*b.size)
-	for at := int64(0); at < int64(len(b.sums)); at += each {
+	for at := int64(from) - 1; at < int64(len(b.sums)); at += each {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

@@ -351,6 +351,18 @@ func (f *fixture) tryRestore(s *Space, t Target, want page.TXID) error {
 	if !bytes.Equal(out.Bytes(), v.bytes()) {
 		return fmt.Errorf("transaction %d came out with other bytes", want)
 	}
+	if err := Check(&out, v.state.Size, v.state.Checksum); err != nil {
+		return err
+	}
+	for _, from := range []int64{0, f.rng.Int64N(int64(len(v.bytes()))), int64(len(v.bytes()))} {
+		if _, err := r.WriteFrom(f.t.Context(), &out, from); err != nil {
+			return err
+		}
+		if !bytes.Equal(out.Bytes(), v.bytes()[from:]) {
+			return fmt.Errorf("transaction %d came out with other bytes from %d on", want, from)
+		}
+		out.Reset()
+	}
 	buf := make([]byte, v.state.Size)
 	for no := range v.state.Pages {
 		data, sum, err := r.Page(no+1, buf)

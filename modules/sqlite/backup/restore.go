@@ -51,7 +51,7 @@ type Restored struct {
 type base interface {
 	page(ctx context.Context, no uint32, buf []byte) ([]byte, uint64, error)
 	sum(ctx context.Context, no uint32) (uint64, error)
-	scan(ctx context.Context, fn func(no uint32, data []byte, sum uint64) error) error
+	scan(ctx context.Context, from uint32, fn func(no uint32, data []byte, sum uint64) error) error
 	close()
 }
 
@@ -172,8 +172,24 @@ var errStop = errors.New("stop")
 // Scan calls fn for all pages in order. data is valid until fn returns. At the end the checksum of the database must have
 // come out, else it fails with ErrDamaged.
 func (r *Restored) Scan(ctx context.Context, fn func(no uint32, data []byte, sum uint64) error) error {
-	var next uint32
-	var all uint64
+	all, err := r.scan(ctx, 1, fn)
+	if err != nil {
+		return err
+	}
+	return wrongSum(r.state, all)
+}
+
+// wrongSum is the error if the pages of a version have another checksum together than it has.
+func wrongSum(st page.State, all uint64) error {
+	if all != st.Checksum {
+		return damaged("the pages of transaction %d have checksum %016x together instead of %016x", st.TXID, all, st.Checksum)
+	}
+	return nil
+}
+
+// scan goes over the pages from one on and returns the checksum that they have together.
+func (r *Restored) scan(ctx context.Context, from uint32, fn func(no uint32, data []byte, sum uint64) error) (all uint64, err error) {
+	next := from - 1
 	give := func(no uint32, data []byte, sum uint64) error {
 		next = no
 		if s, ok := r.over.pages[no]; ok {
@@ -188,29 +204,26 @@ func (r *Restored) Scan(ctx context.Context, fn func(no uint32, data []byte, sum
 		all ^= sum
 		return fn(no, data, sum)
 	}
-	if r.base != nil && r.limit > 0 {
-		err := r.base.scan(ctx, func(no uint32, data []byte, sum uint64) error {
+	if r.base != nil && r.limit >= from {
+		err := r.base.scan(ctx, from, func(no uint32, data []byte, sum uint64) error {
 			if no > r.state.Pages {
 				return errStop
 			}
 			return give(no, data, sum)
 		})
 		if err != nil && !errors.Is(err, errStop) {
-			return err
+			return 0, err
 		}
 	}
 	for next < r.state.Pages {
 		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
+			return 0, context.Cause(ctx)
 		}
 		if err := give(next+1, nil, 0); err != nil {
-			return err
+			return 0, err
 		}
 	}
-	if all != r.state.Checksum {
-		return damaged("the pages of transaction %d have checksum %016x together instead of %016x", r.state.TXID, all, r.state.Checksum)
-	}
-	return nil
+	return all, nil
 }
 
 func (r *Restored) scratch() []byte {
@@ -220,9 +233,21 @@ func (r *Restored) scratch() []byte {
 	return r.buf
 }
 
-// WriteTo writes the whole SQLite file, in order. If it fails, what was written is of no use.
+// WriteTo writes the whole SQLite file, in order. If it fails, what was written is as it should be, but not all, unless it
+// fails with ErrDamaged.
 func (r *Restored) WriteTo(ctx context.Context, w io.Writer) (int64, error) {
+	return r.WriteFrom(ctx, w, 0)
+}
+
+// WriteFrom writes the SQLite file from a byte on, for whoever has what comes before it from an earlier try at the same
+// version. Then only each page is checked: Check looks at the whole file.
+func (r *Restored) WriteFrom(ctx context.Context, w io.Writer, from int64) (int64, error) {
 	const block = 1 << 20
+	size := int64(r.state.Size)
+	whole := int64(r.state.Pages) * size
+	if from < 0 || from > whole {
+		return 0, fmt.Errorf("writing database %s from byte %d on: it has %d", r.s.o.Database, from, whole)
+	}
 	buf := make([]byte, 0, block+page.MaxSize)
 	var n int64
 	flush := func() error {
@@ -232,9 +257,14 @@ func (r *Restored) WriteTo(ctx context.Context, w io.Writer) (int64, error) {
 		r.advance(int64(m))
 		return err
 	}
-	r.total = r.done + int64(r.state.Pages)*int64(r.state.Size)
-	err := r.Scan(ctx, func(_ uint32, data []byte, _ uint64) error {
-		if buf = append(buf, data...); len(buf) < block {
+	r.total = r.done + whole - from
+	first, skip := uint32(1), int64(0)
+	if size > 0 {
+		first, skip = uint32(from/size)+1, from%size
+	}
+	all, err := r.scan(ctx, first, func(_ uint32, data []byte, _ uint64) error {
+		buf = append(buf, data[skip:]...)
+		if skip = 0; len(buf) < block {
 			return nil
 		}
 		return flush()
@@ -242,10 +272,44 @@ func (r *Restored) WriteTo(ctx context.Context, w io.Writer) (int64, error) {
 	if err == nil && len(buf) > 0 {
 		err = flush()
 	}
+	if err == nil && first == 1 {
+		err = wrongSum(r.state, all)
+	}
 	if err != nil {
 		return n, fmt.Errorf("writing database %s as of transaction %d: %w", r.s.o.Database, r.state.TXID, err)
 	}
 	return n, nil
+}
+
+// Check reads an SQLite file and fails with ErrDamaged if its pages don't have the checksum of the version that it is
+// to be: State().Checksum of the Restored that wrote it.
+func Check(r io.Reader, pageSize uint32, checksum uint64) error {
+	if !page.ValidSize(pageSize) {
+		return fmt.Errorf("a page can't have %d bytes", pageSize)
+	}
+	each := max(1, (1<<20)/pageSize)
+	buf := make([]byte, each*pageSize)
+	all, no := uint64(0), uint32(0)
+	for {
+		n, err := io.ReadFull(r, buf)
+		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+			return err
+		}
+		if uint32(n)%pageSize != 0 {
+			return damaged("the file ends within page %d", no+uint32(n)/pageSize+1)
+		}
+		for at := uint32(0); at < uint32(n); at += pageSize {
+			no++
+			all ^= page.Sum(no, buf[at:at+pageSize])
+		}
+		if err != nil {
+			break
+		}
+	}
+	if all != checksum {
+		return damaged("its pages have checksum %016x together instead of %016x", all, checksum)
+	}
+	return nil
 }
 
 func (r *Restored) advance(n int64) {

@@ -1,6 +1,8 @@
 package backup
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -8,6 +10,34 @@ import (
 	"github.com/bop-platform/bop/modules/aof/objstore"
 	"github.com/bop-platform/bop/modules/sqlite/internal/page"
 )
+
+func TestAFileIsCheckedByTheChecksumOfItsVersion(t *testing.T) {
+	f := newFixture(t, 1, false, objstore.NewMemory())
+	for range 20 {
+		f.commit()
+	}
+	v := f.versions[f.txid()]
+	whole := v.bytes()
+	check := func(b []byte) error { return Check(bytes.NewReader(b), v.state.Size, v.state.Checksum) }
+	if err := check(whole); err != nil {
+		t.Fatal(err)
+	}
+	for at := 0; at < len(whole); at += 97 {
+		b := bytes.Clone(whole)
+		b[at] ^= 1
+		if err := check(b); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("byte %d is changed: %v", at, err)
+		}
+	}
+	for _, size := range []int{len(whole) - 1, len(whole) - int(v.state.Size), 1} {
+		if err := check(whole[:size]); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("%d of %d bytes: %v", size, len(whole), err)
+		}
+	}
+	if err := Check(bytes.NewReader(whole), 1000, v.state.Checksum); err == nil {
+		t.Fatal("1000 bytes are a page")
+	}
+}
 
 func TestEachTransactionOfARandomHistoryIsRestoredFromPagesAndLog(t *testing.T) {
 	for _, sealed := range []bool{false, true} {

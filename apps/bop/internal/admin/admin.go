@@ -312,11 +312,15 @@ func (s *Server) exportDB(w http.ResponseWriter, r *http.Request) {
 }
 
 type counter struct {
-	w io.Writer
-	n int64
+	w      http.ResponseWriter
+	n      int64
+	status int // that is answered with the first byte; 0: success
 }
 
 func (c *counter) Write(b []byte) (int, error) {
+	if c.status != 0 && c.n == 0 {
+		c.w.WriteHeader(c.status)
+	}
 	n, err := c.w.Write(b)
 	c.n += int64(n)
 	return n, err

@@ -42,22 +42,35 @@ func (c *Client) read(ctx context.Context, path string, out any) error {
 	return json.NewDecoder(body).Decode(out)
 }
 
-// Restore writes a version as an SQLite file. After an error w holds an incomplete file.
-func (c *Client) Restore(ctx context.Context, name, to string, w io.Writer, found func(Version)) error {
-	res, err := c.request(ctx, http.MethodGet, database(name, "/restored?to="+url.QueryEscape(to)), nil)
+// Restore writes a version as an SQLite file. After an error w holds a part of it.
+func (c *Client) Restore(ctx context.Context, name, to string, begun Begun, w io.Writer, found func(v Version, from int64)) error {
+	header := http.Header{}
+	if begun.Bytes > 0 {
+		header.Set("Range", fmt.Sprintf("bytes=%d-", begun.Bytes))
+		header.Set("If-Range", `"`+begun.Version+`"`)
+	}
+	res, err := c.request(ctx, http.MethodGet, database(name, "/restored?to="+url.QueryEscape(to)), nil, header)
 	if err != nil {
 		return err
 	}
 	defer res.Body.Close()
-	v := Version{Bytes: res.ContentLength}
+	var from int64
+	if res.StatusCode == http.StatusPartialContent {
+		from = begun.Bytes
+	}
+	v := Version{Bytes: from + res.ContentLength}
 	var e1, e2 error
+	size, e3 := strconv.ParseUint(res.Header.Get(headerPageSize), 10, 32)
+	v.PageSize = uint32(size)
+	var e4 error
+	v.Checksum, e4 = strconv.ParseUint(res.Header.Get(headerChecksum), 16, 64)
 	v.TXID, e1 = strconv.ParseUint(res.Header.Get(headerTXID), 10, 64)
 	v.Time, e2 = time.Parse(time.RFC3339Nano, res.Header.Get(headerTime))
-	if err := errors.Join(e1, e2); err != nil {
+	if err := errors.Join(e1, e2, e3, e4); err != nil {
 		return fmt.Errorf("the server doesn't say which version it restores; is it another version of bop? %w", err)
 	}
 	if found != nil {
-		found(v)
+		found(v, from)
 	}
 	if _, err := io.Copy(w, res.Body); err != nil {
 		return fmt.Errorf("the server broke the restore off; its log says why: %w", err)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -18,8 +19,9 @@ type Backups interface {
 	Snapshot(ctx context.Context, name string, o SnapshotOptions, p Progress) (Snapshot, error)
 	// Snapshots tells what the bucket has of a database; all: also what Retention isn't about.
 	Snapshots(ctx context.Context, name string, all bool) (Snapshots, error)
-	// Restore writes a version as an SQLite file. found is told which one before the first byte.
-	Restore(ctx context.Context, name, to string, w io.Writer, found func(Version)) error
+	// Restore writes a version as an SQLite file, or what comes behind what begun has of it. found is told which one, and
+	// from which byte on it comes, before the first one; it may be nil.
+	Restore(ctx context.Context, name, to string, begun Begun, w io.Writer, found func(v Version, from int64)) error
 	RestoreInto(ctx context.Context, name, to, into string, p Progress) (Version, error)
 	Verify(ctx context.Context, name string, o VerifyOptions, p Progress) (Verified, error)
 	// Rekey changes keys; name is "" for all databases, the system database among them.
@@ -70,6 +72,26 @@ type Version struct {
 	TXID  uint64    `json:"txid"`
 	Time  time.Time `json:"time,omitzero"` // when it was committed; zero: a replica of Litestream wasn't asked for it
 	Bytes int64     `json:"bytes"`
+
+	PageSize uint32 `json:"page_size,omitempty"` // of what is restored as a file
+	Checksum uint64 `json:"-"`                   // as backup.Check wants it
+}
+
+// ID is the same for the same bytes alone.
+func (v Version) ID() string { return fmt.Sprintf("%d-%016x", v.TXID, v.Checksum) }
+
+// Begun is what an earlier Restore has brought: the first Bytes of the version with that ID. The zero value is nothing.
+type Begun struct {
+	Version string
+	Bytes   int64
+}
+
+// Of is how much of v there is.
+func (b Begun) Of(v Version) int64 {
+	if b.Version != v.ID() || b.Bytes < 0 || b.Bytes >= v.Bytes {
+		return 0
+	}
+	return b.Bytes
 }
 
 // VerifyOptions say what is checked: with neither Backup nor Restore the database on this server.
@@ -134,8 +156,10 @@ type LitestreamOptions struct {
 
 // Headers of what was restored.
 const (
-	headerTXID = "Bop-Txid"
-	headerTime = "Bop-Time"
+	headerTXID     = "Bop-Txid"
+	headerTime     = "Bop-Time"
+	headerPageSize = "Bop-Page-Size"
+	headerChecksum = "Bop-Checksum"
 )
 
 func (s *Server) backupRoutes() {
@@ -238,6 +262,19 @@ func (s *Server) listSnapshots(w http.ResponseWriter, r *http.Request) {
 	reply(w, list)
 }
 
+// begun reads what a client has of a version: Range: bytes=N- and If-Range with the ETag that came with it.
+func begun(r *http.Request) (b Begun) {
+	text, ok := strings.CutPrefix(r.Header.Get("Range"), "bytes=")
+	if text, ok = strings.CutSuffix(text, "-"); !ok {
+		return b
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n <= 0 {
+		return b
+	}
+	return Begun{strings.Trim(r.Header.Get("If-Range"), `"`), n}
+}
+
 // restored streams as exportDB does; the headers say which version it is.
 func (s *Server) restored(w http.ResponseWriter, r *http.Request) {
 	on := s.backups(w)
@@ -245,17 +282,25 @@ func (s *Server) restored(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	out := &counter{w: w}
-	err := on.Restore(r.Context(), r.PathValue("name"), r.URL.Query().Get("to"), out, func(v Version) {
+	err := on.Restore(r.Context(), r.PathValue("name"), r.URL.Query().Get("to"), begun(r), out, func(v Version, from int64) {
 		h := w.Header()
 		h.Set("Content-Type", "application/vnd.sqlite3")
-		h.Set("Content-Length", strconv.FormatInt(v.Bytes, 10))
+		h.Set("Content-Length", strconv.FormatInt(v.Bytes-from, 10))
+		h.Set("ETag", `"`+v.ID()+`"`)
+		h.Set("Accept-Ranges", "bytes")
 		h.Set(headerTXID, strconv.FormatUint(v.TXID, 10))
 		h.Set(headerTime, v.Time.UTC().Format(time.RFC3339Nano))
+		h.Set(headerPageSize, strconv.FormatUint(uint64(v.PageSize), 10))
+		h.Set(headerChecksum, strconv.FormatUint(v.Checksum, 16))
+		if from > 0 {
+			h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", from, v.Bytes-1, v.Bytes))
+			out.status = http.StatusPartialContent
+		}
 	})
 	switch {
 	case err == nil:
 	case out.n == 0:
-		for _, name := range []string{"Content-Length", headerTXID, headerTime} {
+		for _, name := range []string{"Content-Length", "Content-Range", "ETag", "Accept-Ranges", headerTXID, headerTime, headerPageSize, headerChecksum} {
 			w.Header().Del(name)
 		}
 		fail(w, err)

@@ -57,11 +57,13 @@ func (v *vault) Snapshots(_ context.Context, name string, all bool) (admin.Snaps
 	return list, nil
 }
 
-func (v *vault) Restore(_ context.Context, name, to string, w io.Writer, found func(admin.Version)) error {
+func (v *vault) Restore(_ context.Context, name, to string, begun admin.Begun, w io.Writer, found func(admin.Version, int64)) error {
 	if to != "7" {
 		return fmt.Errorf("%w: %q", admin.ErrNotFound, to)
 	}
-	found(admin.Version{TXID: 7, Time: when, Bytes: 1 << 20})
+	is := admin.Version{TXID: 7, Time: when, Bytes: 1 << 20, PageSize: 4096, Checksum: 0xabc}
+	from := begun.Of(is)
+	found(is, from)
 	switch name {
 	case "unreadable":
 		return errors.New("the first page is damaged")
@@ -69,7 +71,7 @@ func (v *vault) Restore(_ context.Context, name, to string, w io.Writer, found f
 		w.Write(make([]byte, 1<<19))
 		return errors.New("a page is damaged")
 	}
-	_, err := w.Write(bytes.Repeat([]byte{7}, 1<<20))
+	_, err := w.Write(bytes.Repeat([]byte{7}, 1<<20-int(from)))
 	return err
 }
 
@@ -144,18 +146,48 @@ func TestARestoredFileComesWithItsVersion(t *testing.T) {
 	c, ctx := admin.NewClient(url, "", nil), t.Context()
 	var out bytes.Buffer
 	var v admin.Version
-	err := c.Restore(ctx, "a", "7", &out, func(found admin.Version) { v = found })
-	if err != nil || out.Len() != 1<<20 || v.TXID != 7 || !v.Time.Equal(when) || v.Bytes != 1<<20 {
+	err := c.Restore(ctx, "a", "7", admin.Begun{}, &out, func(found admin.Version, _ int64) { v = found })
+	if err != nil || out.Len() != 1<<20 || v.TXID != 7 || !v.Time.Equal(when) || v.Bytes != 1<<20 || v.PageSize != 4096 || v.Checksum != 0xabc {
 		t.Errorf("%d bytes, %+v, %v", out.Len(), v, err)
 	}
-	if err := c.Restore(ctx, "a", "8", io.Discard, nil); !errors.Is(err, admin.ErrNotFound) {
+	if err := c.Restore(ctx, "a", "8", admin.Begun{}, io.Discard, nil); !errors.Is(err, admin.ErrNotFound) {
 		t.Errorf("what isn't there: %v", err)
 	}
-	if err := c.Restore(ctx, "unreadable", "7", io.Discard, nil); err == nil || err.Error() != "the first page is damaged" {
+	if err := c.Restore(ctx, "unreadable", "7", admin.Begun{}, io.Discard, nil); err == nil || err.Error() != "the first page is damaged" {
 		t.Errorf("an error before the first byte: %v", err)
 	}
-	if err := c.Restore(ctx, "damaged", "7", io.Discard, nil); err == nil || !strings.Contains(err.Error(), "broke the restore off") {
+	if err := c.Restore(ctx, "damaged", "7", admin.Begun{}, io.Discard, nil); err == nil || !strings.Contains(err.Error(), "broke the restore off") {
 		t.Errorf("an error behind the first byte: %v", err)
+	}
+}
+
+func TestARestoreGoesOnBehindWhatThereIs(t *testing.T) {
+	s, url := serve(t, "")
+	s.Ready(memory{}, &vault{}, people{})
+	is := admin.Version{TXID: 7, Checksum: 0xabc}.ID()
+	for _, c := range []struct {
+		name  string
+		begun admin.Begun
+		from  int64
+	}{
+		{"of the same version", admin.Begun{Version: is, Bytes: 1000}, 1000},
+		{"all but a byte", admin.Begun{Version: is, Bytes: 1<<20 - 1}, 1<<20 - 1},
+		{"of another version", admin.Begun{Version: "6-0000000000000abc", Bytes: 1000}, 0},
+		{"more than there is", admin.Begun{Version: is, Bytes: 1<<20 + 1}, 0},
+		{"nothing", admin.Begun{}, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var out bytes.Buffer
+			told := int64(-1)
+			err := admin.NewClient(url, "", nil).Restore(t.Context(), "a", "7", c.begun, &out, func(v admin.Version, from int64) {
+				if told = from; v.Bytes != 1<<20 {
+					t.Errorf("it has %d bytes", v.Bytes)
+				}
+			})
+			if err != nil || told != c.from || int64(out.Len()) != 1<<20-c.from {
+				t.Errorf("%d bytes from %d on, %v", out.Len(), told, err)
+			}
+		})
 	}
 }
 

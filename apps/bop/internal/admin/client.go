@@ -99,7 +99,7 @@ func (c *Client) do(ctx context.Context, method, path string, r io.Reader) (io.R
 }
 
 func (c *Client) ask(ctx context.Context, method, path string, r io.Reader) (io.ReadCloser, error) {
-	res, err := c.request(ctx, method, path, r)
+	res, err := c.request(ctx, method, path, r, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -107,10 +107,13 @@ func (c *Client) ask(ctx context.Context, method, path string, r io.Reader) (io.
 }
 
 // request sends a request; answers that aren't successes are errors.
-func (c *Client) request(ctx context.Context, method, path string, r io.Reader) (*http.Response, error) {
+func (c *Client) request(ctx context.Context, method, path string, r io.Reader, header http.Header) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, c.Base+path, r)
 	if err != nil {
 		return nil, err
+	}
+	if header != nil {
+		req.Header = header
 	}
 	if c.Token != "" {
 		req.Header.Set("Authorization", "Bearer "+c.Token)

@@ -182,7 +182,7 @@ func TestEachTransactionComesBack(t *testing.T) {
 		t.Helper()
 		var out bytes.Buffer
 		var v admin.Version
-		if err := a.Restore(ctx, "bop", to, &out, func(found admin.Version) { v = found }); err != nil {
+		if err := a.Restore(ctx, "bop", to, admin.Begun{}, &out, func(found admin.Version, _ int64) { v = found }); err != nil {
 			t.Fatalf("to %s: %v", to, err)
 		}
 		if v.Bytes != int64(out.Len()) {
@@ -206,7 +206,7 @@ func TestEachTransactionComesBack(t *testing.T) {
 	if err != nil || len(list.Snapshots) != 2 || list.Snapshots[0].Label != "begin" || len(list.Restorable) != 1 || list.Restorable[0].Last != r.txid("bop") {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if err := a.Restore(ctx, "bop", "4000", io.Discard, nil); err == nil || !strings.Contains(err.Error(), "restorable: transaction") {
+	if err := a.Restore(ctx, "bop", "4000", admin.Begun{}, io.Discard, nil); err == nil || !strings.Contains(err.Error(), "restorable: transaction") {
 		t.Errorf("a transaction that isn't there: %v", err)
 	}
 	if v, err := a.RestoreInto(ctx, "bop", fmt.Sprint(first.TXID+2), "before", nil); err != nil || v.TXID != first.TXID+2 {
@@ -519,7 +519,7 @@ func TestAnyServerTakesSnapshotsByItsLeader(t *testing.T) {
 			continue
 		}
 		var out bytes.Buffer
-		if err := r.admin().Restore(t.Context(), "bop", fmt.Sprint(s.TXID), &out, nil); err != nil {
+		if err := r.admin().Restore(t.Context(), "bop", fmt.Sprint(s.TXID), admin.Begun{}, &out, nil); err != nil {
 			t.Errorf("%s: %v", name, err)
 		} else if n := count(t, out.Bytes()); n < 2 {
 			t.Errorf("%s: %d rows", name, n)

@@ -115,16 +115,21 @@ func (b Backups) options(name, to string, p admin.Progress) (sqlite.RestoreOptio
 }
 
 func version(r sqlite.Restored) admin.Version {
-	return admin.Version{TXID: uint64(r.TXID), Time: r.Time.UTC(), Bytes: r.Bytes}
+	return admin.Version{TXID: uint64(r.TXID), Time: r.Time.UTC(), Bytes: r.Bytes, PageSize: r.PageSize, Checksum: r.Checksum}
 }
 
 // Restore writes a version as an SQLite file.
-func (b Backups) Restore(ctx context.Context, name, to string, w io.Writer, found func(admin.Version)) error {
+func (b Backups) Restore(ctx context.Context, name, to string, begun admin.Begun, w io.Writer, found func(v admin.Version, from int64)) error {
 	o, err := b.options(name, to, nil)
 	if err != nil {
 		return err
 	}
-	o.Found = func(r sqlite.Restored) { found(version(r)) }
+	o.Found = func(r sqlite.Restored) int64 {
+		v := version(r)
+		from := begun.Of(v)
+		found(v, from)
+		return from
+	}
 	_, err = b.Host.RestoreTo(ctx, w, o)
 	return status(err)
 }

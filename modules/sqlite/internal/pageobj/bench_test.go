@@ -125,7 +125,7 @@ func BenchmarkScan(b *testing.B) {
 				run("plain8", func(*View) error { plain(b, bucket, ref.Key, ref.Size, 8); return nil })
 				run("plain4", func(*View) error { plain(b, bucket, ref.Key, ref.Size, 4); return nil })
 				run("scan", func(v *View) error {
-					return v.Scan(context.Background(), func(uint32, []byte, uint64) error { return nil })
+					return v.Scan(context.Background(), 1, func(uint32, []byte, uint64) error { return nil })
 				})
 				run("page", func(v *View) error {
 					for no := range uint32(benchPages) {

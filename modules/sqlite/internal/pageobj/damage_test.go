@@ -75,7 +75,7 @@ func (m *model) honest(t *testing.T, o ViewOptions) (errs []error) {
 			t.Fatalf("the sum of page %d is %016x instead of %016x", no, sum, want)
 		}
 	}
-	if err := v.Scan(context.Background(), func(no uint32, data []byte, sum uint64) error {
+	if err := v.Scan(context.Background(), 1, func(no uint32, data []byte, sum uint64) error {
 		m.equal(t, no, data, sum)
 		return nil
 	}); err != nil {
@@ -387,7 +387,7 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 	go func() { _, _, err := v.Page(context.Background(), 6); errs <- err }()
 	go func() { _, err := v.Sum(context.Background(), 7); errs <- err }()
 	go func() {
-		errs <- v.Scan(context.Background(), func(uint32, []byte, uint64) error { return nil })
+		errs <- v.Scan(context.Background(), 1, func(uint32, []byte, uint64) error { return nil })
 	}()
 	for bucket.Count("get") == 0 {
 		time.Sleep(time.Millisecond)

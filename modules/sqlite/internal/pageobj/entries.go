@@ -125,6 +125,20 @@ func (v *View) Changed(ctx context.Context, since page.TXID, fn func(no uint32) 
 	return nil
 }
 
+// seek goes on to the first entry of a page from no on, and returns its number; 0 at the end.
+func (c *cursor) seek(ctx context.Context, no uint32) (uint32, error) {
+	for {
+		e, ok, err := c.entry(ctx)
+		if err != nil || !ok {
+			return 0, err
+		}
+		if e.no >= no {
+			return e.no, nil
+		}
+		c.advance()
+	}
+}
+
 // number is the page that the cursor is at, 0 at its end.
 func (c *cursor) number(ctx context.Context) (uint32, error) {
 	e, ok, err := c.entry(ctx)

@@ -40,10 +40,10 @@ type scan struct {
 	wg      sync.WaitGroup
 }
 
-// Scan calls fn with all pages in order, those too that are nowhere and are zeros; data is valid until fn returns. It
-// reads each object from its beginning to its end, with several requests in flight, and decodes what arrives beside fn,
+// Scan calls fn with all pages from the given one on in order, those too that are nowhere and are zeros; data is valid
+// until fn returns. It reads each object from its beginning to its end, with several requests in flight, and decodes what arrives beside fn,
 // which is called from the goroutine of the caller.
-func (v *View) Scan(ctx context.Context, fn func(no uint32, data []byte, sum uint64) error) error {
+func (v *View) Scan(ctx context.Context, from uint32, fn func(no uint32, data []byte, sum uint64) error) error {
 	v.mu.Lock()
 	if v.closed {
 		v.mu.Unlock()
@@ -56,7 +56,7 @@ func (v *View) Scan(ctx context.Context, fn func(no uint32, data []byte, sum uin
 	stop := context.AfterFunc(v.ctx, cancel)
 	defer stop()
 	s := &scan{v: v, ctx: ctx}
-	err := s.run(fn)
+	err := s.run(max(from, 1), fn)
 	cancel()
 	s.wg.Wait()
 	if err != nil && v.ctx.Err() != nil {
@@ -65,7 +65,7 @@ func (v *View) Scan(ctx context.Context, fn func(no uint32, data []byte, sum uin
 	return err
 }
 
-func (s *scan) run(fn func(no uint32, data []byte, sum uint64) error) error {
+func (s *scan) run(from uint32, fn func(no uint32, data []byte, sum uint64) error) error {
 	v := s.v
 	cs, err := v.cursors(s.ctx, func(*object) bool { return true })
 	if err != nil {
@@ -73,14 +73,14 @@ func (s *scan) run(fn func(no uint32, data []byte, sum uint64) error) error {
 	}
 	s.free = make(chan []byte, scanAhead+len(cs))
 	for _, c := range cs {
-		no, err := c.number(s.ctx)
+		no, err := c.seek(s.ctx, from)
 		if err != nil {
 			return err
 		}
 		s.streams = append(s.streams, &scanStream{cursor: c, first: no})
 	}
 	zeros := page.Zeros(v.state.Size)
-	for no := uint64(1); no <= uint64(v.state.Pages); no++ {
+	for no := uint64(from); no <= uint64(v.state.Pages); no++ {
 		data, sum, err := s.page(uint32(no))
 		if err != nil {
 			return err

@@ -163,7 +163,7 @@ func (m *model) check(t *testing.T, r *rand.Rand, v *View) {
 func (m *model) scan(t *testing.T, v *View) {
 	t.Helper()
 	next, all := uint32(1), uint64(0)
-	err := v.Scan(t.Context(), func(no uint32, data []byte, sum uint64) error {
+	err := v.Scan(t.Context(), 1, func(no uint32, data []byte, sum uint64) error {
 		if no != next {
 			return fmt.Errorf("page %d comes after page %d", no, next-1)
 		}
