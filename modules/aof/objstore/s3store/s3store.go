@@ -13,6 +13,7 @@ import (
 	"hash/crc32"
 	"io"
 	"iter"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -44,7 +45,8 @@ type Options struct {
 	Credentials aws.CredentialsProvider // default: where AWS's tools look
 	// HTTP sends the requests. Default: one with limits for connecting and for the first byte of an answer.
 	HTTP config.HTTPClient
-	// Retry is for the parts of an Upload, which a Retry around the bucket can't repeat.
+	// Retry is for the parts of an Upload, which a Retry around the bucket can't repeat. Without Attempts and Elapsed each is
+	// tried for two minutes: what came before it would be lost.
 	Retry objstore.RetryOptions
 }
 
@@ -93,6 +95,9 @@ func Open(ctx context.Context, o Options) (*Bucket, error) {
 	c, err := config.LoadDefaultConfig(ctx, load...)
 	if err != nil {
 		return nil, fmt.Errorf("objstore: reading AWS's configuration: %w", err)
+	}
+	if o.Retry.Attempts == 0 && o.Retry.Elapsed == 0 {
+		o.Retry.Attempts, o.Retry.Elapsed = math.MaxInt, 2*time.Minute
 	}
 	b := &Bucket{name: o.Bucket, url: "s3://" + o.Bucket, stall: 60 * time.Second, retry: o.Retry, part: firstPart, grow: growAfter, most: maxParts}
 	b.s3 = s3.NewFromConfig(c, func(s *s3.Options) {

@@ -54,7 +54,7 @@ func (s *store) bucket() *Bucket {
 	s.Setenv("AWS_CA_BUNDLE", "") // it would want to change the transport
 	b, err := Open(s.Context(), Options{Bucket: "b", Endpoint: "http://127.0.0.1:1", HTTP: s,
 		Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
-		Retry:       objstore.RetryOptions{Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}})
+		Retry:       objstore.RetryOptions{Attempts: 5, Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}})
 	if err != nil {
 		s.Fatal(err)
 	}
