@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -113,7 +114,7 @@ func (c *dbRestoreCmd) offline(ctx context.Context, e *env, t backup.Target) err
 		return err
 	}
 	return c.toFile(e, t, func(t backup.Target, begun admin.Begun, w io.Writer, found func(admin.Version, int64)) error {
-		r, err := backup.Restore(ctx, space, t, backup.RestoreOptions{Manifest: m})
+		r, err := backup.Restore(ctx, space, t, backup.RestoreOptions{Manifest: m, Pin: "restore-" + rand.Text()})
 		if err != nil {
 			return err
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -82,6 +83,7 @@ func snapshotRows(ctx context.Context, o options, table *strings.Builder, dir st
 			if err != nil {
 				return err
 			}
+			fmt.Fprintf(os.Stderr, "  %s, %d writers, round %d: %.0f commits/s, %.0f during a snapshot of %.0f s\n", sealing(sealed), writers, n, quiet.rate, busy.rate, busy.elapsed.Seconds())
 			if n == 0 { // the first round warms up
 				continue
 			}

@@ -366,6 +366,27 @@ func TestALogThatChangesManyPagesMakesTheBaseFlat(t *testing.T) {
 	}
 }
 
+func TestWhoMayOnlyReadTheBucketRestores(t *testing.T) {
+	mem := objstore.NewMemory()
+	f, _ := backedUp(t, true, mem)
+	o := f.o
+	o.Bucket = faulty.New(mem, func(c faulty.Call) faulty.Fault {
+		if c.Op == "put" || c.Op == "delete" {
+			return faulty.Fault{Before: errors.New("access denied")}
+		}
+		return faulty.Fault{}
+	})
+	r, err := Restore(t.Context(), Open(o), Target{TXID: 8}, RestoreOptions{Pin: "restore-1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	var out bytes.Buffer
+	if _, err := r.WriteTo(t.Context(), &out); err != nil || !bytes.Equal(out.Bytes(), f.versions[8].bytes()) {
+		t.Errorf("it came out otherwise (%v)", err)
+	}
+}
+
 func TestARestorePinsWhatItReads(t *testing.T) {
 	f, w := backedUp(t, true, objstore.NewMemory())
 	r, err := Restore(t.Context(), f.space, Target{TXID: 8}, RestoreOptions{Pin: "restore-1"})

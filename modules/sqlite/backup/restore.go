@@ -19,7 +19,7 @@ type RestoreOptions struct {
 	Manifest *Manifest // to restore by; default: the newest
 	TempDir  string    // default: that of the Space
 	Memory   int64     // bytes of pages that stay in memory; default 64 MiB. The rest goes to an encrypted temporary file
-	Pin      string    // a name to pin the manifest under as long as the restore lasts; default: none, and the grace has to do
+	Pin      string    // a name to pin the manifest under as long as the restore lasts; default, and if it can't be: the grace has to do
 	// Progress is told, in bytes, what was read of the log, and written by WriteTo; total may change. May be nil.
 	Progress func(done, total int64)
 	Metrics  *pageobj.Metrics // may be nil
@@ -80,8 +80,14 @@ func restore(ctx context.Context, s *Space, t Target, o RestoreOptions) (_ *Rest
 		}
 	}
 	if o.Pin != "" {
-		if err := s.Pin(ctx, o.Pin, r.m.Sequence, r.m); err != nil {
+		err := s.Pin(ctx, o.Pin, r.m.Sequence, r.m)
+		if errors.Is(err, ErrPinLost) {
 			return nil, err
+		}
+		if err != nil {
+			// Who may only read the bucket restores too, within the grace.
+			s.o.Logger.Warn("what is restored isn't pinned, it can be removed while the restore goes on", "grace", s.o.Grace, "error", err)
+			r.o.Pin = ""
 		}
 	}
 	r.ctx, r.cancel = context.WithCancel(context.WithoutCancel(ctx))
