@@ -209,6 +209,9 @@ func (u *uploader) upload(ctx context.Context, pages bool) error {
 		return err
 	}
 	defer sn.Release()
+	if err := u.keyed(ctx); err != nil {
+		return err
+	}
 	m := u.writer.Manifest()
 	last, size := reached(m)
 	h := db.host
@@ -607,11 +610,36 @@ func (u *uploader) full(ctx context.Context, why backup.Purpose, label string, p
 		return backup.Object{}, err
 	}
 	defer sn.Release()
+	if err := u.keyed(ctx); err != nil {
+		return backup.Object{}, err
+	}
 	o, err := u.putFull(ctx, sn, why, label, progress)
 	if err != nil {
 		return backup.Object{}, err
 	}
 	return o, u.commit(ctx, sn, func(m *backup.Manifest) { m.Add(o) })
+}
+
+// keyed makes sure that the keyring which goes to the bucket has the keys of everything that was committed until now: what
+// is sealed by a key that is here alone would be lost with this folder.
+func (u *uploader) keyed(ctx context.Context) error {
+	db := u.db
+	k := db.current().Keys()
+	known := func() bool {
+		have := db.cold.keyring()
+		return k == nil || have != nil && have.Has(k.Current())
+	}
+	if known() {
+		return nil
+	}
+	// The owner puts them beside the page file first.
+	if err := db.Checkpoint(ctx); err != nil {
+		return err
+	}
+	if !known() {
+		return fmt.Errorf("the newest data key, %d, isn't kept beside the pages yet", k.Current())
+	}
+	return nil
 }
 
 // pin takes a snapshot of the committed head.

@@ -181,6 +181,36 @@ func (w *Writer) next(change func(*Manifest) error) (*Manifest, error) {
 	return next, next.sweepOut(m, w.s.o.Clock())
 }
 
+// openedBy fails if what the manifest is the first to name is sealed by a data key that isn't in the keyring which goes with
+// it: nobody could restore it.
+func (m *Manifest) openedBy(ring *crypt.Keyring) error {
+	missing := func(key string, id uint32) error {
+		if id == 0 || ring != nil && ring.Has(id) {
+			return nil
+		}
+		return fmt.Errorf("%s is sealed by data key %d, which isn't in the keyring that goes to the bucket with it", key, id)
+	}
+	for i := range m.Objects {
+		if o := &m.Objects[i]; o.Sequence == m.Sequence {
+			if err := missing(o.Key, o.DataKey); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range m.Logs {
+		l := &m.Logs[i]
+		for _, id := range l.DataKeys {
+			if l.Sequence != m.Sequence {
+				break
+			}
+			if err := missing(l.Key, id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // sweepOut makes garbage of what the manifest before named and this one doesn't.
 func (m *Manifest) sweepOut(before *Manifest, now time.Time) error {
 	for i := range m.Objects {
@@ -230,6 +260,9 @@ func (w *Writer) swap(ctx context.Context, next *Manifest) error {
 		} else if generation > ring.Generation() {
 			return fmt.Errorf("the backup has the keyring of generation %d, and here is only generation %d: replacing it would lose data keys; load the newer one", generation, ring.Generation())
 		}
+	}
+	if err := next.openedBy(ring); err != nil {
+		return err
 	}
 	b, err := encode(next, ring)
 	if err != nil {
