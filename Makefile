@@ -21,7 +21,7 @@ test: ## Run the tests of all modules with the race detector
 
 test-encrypted: ## Run the tests of the storage on encrypted databases, and those that the race detector makes too slow
 	$(GO) test ./modules/sqlite -count=1 -timeout 20m -args -encrypted
-	$(GO) test ./modules/sqlite/internal/pageobj -count=1 -run TestTheLockPageIsNowhere
+	$(GO) test ./modules/sqlite/internal/pageobj -count=1 -run "TestTheLockPageIsNowhere|TestFewRequests"
 
 lint: ## Vet, formatting, and the rules of this repository
 	$(GO) vet $(MODULES:%=./%/...)
@@ -38,7 +38,7 @@ s3test: bin/versitygw ## Test logs in the bucket of a real S3 server
 	$(GO) test ./tools/s3test -count=1 -server $(CURDIR)/bin/versitygw
 
 coldtest: bin/versitygw bin/litestream ## Pages, log and backups in a real S3 server with faults, kills, and Litestream (KILLS=20)
-	$(GO) test ./tools/coldtest -count=1 -timeout 30m -server $(CURDIR)/bin/versitygw -litestream $(CURDIR)/bin/litestream -kills $(or $(KILLS),20)
+	$(GO) test ./tools/coldtest -count=1 -timeout 30m -server $(CURDIR)/bin/versitygw -litestream $(CURDIR)/bin/litestream -kills $(or $(KILLS),20) -flips 10s -faults 10s
 
 bin/litestream:
 	CGO_ENABLED=0 GOBIN=$(CURDIR)/bin $(GO) install github.com/benbjohnson/litestream/cmd/litestream@v0.5.18

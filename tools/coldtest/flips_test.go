@@ -20,7 +20,7 @@ import (
 	"github.com/bop-platform/bop/modules/sqlite/crypt"
 )
 
-var flips = flag.Duration("flips", 10*time.Second, "how long bytes are flipped, in each of the tests about it")
+var flips = flag.Duration("flips", 3*time.Second, "how long bytes are flipped, in each of the tests about it")
 
 // patience is how long a database with a flipped byte may take to say so.
 const patience = 60 * time.Second

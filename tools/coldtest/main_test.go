@@ -15,8 +15,8 @@ import (
 var (
 	server     = flag.String("server", "", "versitygw's binary: a real S3 server")
 	litestream = flag.String("litestream", "", "Litestream's binary")
-	kills      = flag.Int("kills", 20, "how often a child is killed")
-	faults     = flag.Duration("faults", 10*time.Second, "how long the network is bad")
+	kills      = flag.Int("kills", 8, "how often a child is killed")
+	faults     = flag.Duration("faults", 5*time.Second, "how long the network is bad")
 	large      = flag.Bool("large", false, "databases of more than 2 GiB too; takes minutes")
 	seed       = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of everything that is random")
 	verbose    = flag.Bool("log", false, "write what the databases log to stderr")

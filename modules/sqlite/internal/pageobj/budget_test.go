@@ -129,7 +129,7 @@ func (r *reader) lookup(ctx context.Context, root uint32, key int64) (levels int
 
 func TestFewRequests(t *testing.T) {
 	size := int64(256 << 20)
-	if testing.Short() {
+	if testing.Short() || raced { // make test-encrypted runs all of it without the race detector
 		size = 64 << 20
 	}
 	src, s, table, keys := sqliteFile(t, size)
