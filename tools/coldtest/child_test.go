@@ -185,7 +185,8 @@ func (t *task) work(ctx context.Context, h *sqlite.Host, db *sqlite.DB, c *sqlit
 	loop(4, func(r *rand.Rand) (string, error) { return t.restore(ctx, h, r) })
 	loop(5, func(r *rand.Rand) (string, error) {
 		pause(ctx, time.Duration(r.IntN(150))*time.Millisecond)
-		if r.IntN(4) == 0 {
+		// A keyring has 1024 data keys at most, and what the bucket keeps needs all of these.
+		if r.IntN(4) == 0 || len(db.RekeyStatus().Keys) > 900 {
 			return "wrapping keys", db.Rekey(ctx, sqlite.RekeyOptions{Wrap: true})
 		}
 		return "data keys", db.Rekey(ctx, sqlite.RekeyOptions{Data: true})
