@@ -58,9 +58,11 @@ type Bucket struct {
 	// stall is how long a body may bring nothing. The transport has no such limit.
 	stall time.Duration
 	retry objstore.RetryOptions
-	part  int64 // length of an upload's first part
-	grow  int   // after so many parts they are twice as long
-	most  int   // parts of an upload
+	// partGrace is how long a part may go on when its upload is given up.
+	partGrace time.Duration
+	part      int64 // length of an upload's first part
+	grow      int   // after so many parts they are twice as long
+	most      int   // parts of an upload
 }
 
 // Open makes a Bucket. It sends no request.
@@ -99,7 +101,7 @@ func Open(ctx context.Context, o Options) (*Bucket, error) {
 	if o.Retry.Attempts == 0 && o.Retry.Elapsed == 0 {
 		o.Retry.Attempts, o.Retry.Elapsed = math.MaxInt, 2*time.Minute
 	}
-	b := &Bucket{name: o.Bucket, url: "s3://" + o.Bucket, stall: 60 * time.Second, retry: o.Retry, part: firstPart, grow: growAfter, most: maxParts}
+	b := &Bucket{name: o.Bucket, url: "s3://" + o.Bucket, stall: 60 * time.Second, partGrace: 5 * time.Second, retry: o.Retry, part: firstPart, grow: growAfter, most: maxParts}
 	b.s3 = s3.NewFromConfig(c, func(s *s3.Options) {
 		if o.Endpoint != "" {
 			s.BaseEndpoint = &o.Endpoint

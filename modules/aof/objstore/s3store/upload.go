@@ -223,11 +223,27 @@ func (u *multipart) rest(ctx context.Context, free <-chan []byte, send func(int,
 	}
 }
 
+// lasting is a context that ends so long after ctx. A part that is on its way when its upload is aborted may stay in the
+// store for ever, so it may come to its end first.
+func lasting(ctx context.Context, grace time.Duration) (_ context.Context, stop func()) {
+	long, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	unwatch := context.AfterFunc(ctx, func() {
+		t := time.AfterFunc(grace, func() { cancel(context.Cause(ctx)) })
+		context.AfterFunc(long, func() { t.Stop() })
+	})
+	return long, func() { unwatch(); cancel(nil) }
+}
+
 func (u *multipart) part(ctx context.Context, n int, buf []byte) error {
 	sum := aws.String(encodeSum(crc32.Checksum(buf, castagnoli)))
 	number, size := int32(n), int64(len(buf))
 	var etag *string
 	err := u.request(ctx, "upload_part", size, func(ctx context.Context) error {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		ctx, stop := lasting(ctx, u.b.partGrace)
+		defer stop()
 		out, err := u.b.s3.UploadPart(ctx, &s3.UploadPartInput{
 			Bucket: &u.b.name, Key: &u.key, UploadId: &u.id, PartNumber: &number,
 			Body: bytes.NewReader(buf), ContentLength: &size, ChecksumCRC32C: sum,
