@@ -1,5 +1,5 @@
 # BOP: make run and make test need Go and make alone.
-MODULES := modules/aof modules/raft modules/seglog modules/sqlite modules/wire apps/bop tools
+MODULES := modules/aof modules/raft modules/seglog modules/sqlite modules/wire modules/procman apps/bop tools
 VERSION := $(shell cat VERSION)
 GO      ?= go
 BIN     := bin

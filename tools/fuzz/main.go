@@ -27,7 +27,7 @@ func main() {
 }
 
 func run(ctx context.Context, each time.Duration, only string) error {
-	list, err := exec.CommandContext(ctx, "go", "test", "-list", "^Fuzz", "./modules/aof/...", "./modules/raft/...", "./modules/sqlite/...", "./modules/wire/...").Output()
+	list, err := exec.CommandContext(ctx, "go", "test", "-list", "^Fuzz", "./modules/aof/...", "./modules/raft/...", "./modules/sqlite/...", "./modules/wire/...", "./modules/procman/...").Output()
 	if err != nil {
 		return fmt.Errorf("listing the targets: %w", err)
 	}
