@@ -199,10 +199,10 @@ func (m *Manifest) openedBy(ring *crypt.Keyring) error {
 	}
 	for i := range m.Logs {
 		l := &m.Logs[i]
+		if l.Sequence != m.Sequence {
+			continue
+		}
 		for _, id := range l.DataKeys {
-			if l.Sequence != m.Sequence {
-				break
-			}
 			if err := missing(l.Key, id); err != nil {
 				return err
 			}

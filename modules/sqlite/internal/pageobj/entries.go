@@ -140,10 +140,4 @@ func (c *cursor) seek(ctx context.Context, no uint32) (uint32, error) {
 }
 
 // number is the page that the cursor is at, 0 at its end.
-func (c *cursor) number(ctx context.Context) (uint32, error) {
-	e, ok, err := c.entry(ctx)
-	if !ok {
-		return 0, err
-	}
-	return e.no, nil
-}
+func (c *cursor) number(ctx context.Context) (uint32, error) { return c.seek(ctx, 0) }
